@@ -1,0 +1,18 @@
+// rng.h - a small, fast, seedable generator (xoshiro256**, Blackman and Vigna 2018), seeded by splitmix64.
+// Same seed, same numbers, on every machine. Not for secrets.
+#ifndef PARE_BASE_RNG_H
+#define PARE_BASE_RNG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rng {
+  uint64_t s[4];
+};
+void rng_seed(struct rng *r, uint64_t seed);
+uint64_t rng_next(struct rng *r);
+size_t rng_below(struct rng *r, size_t n); // uniform in [0, n), n >= 1, without modulo bias
+double rng_unit(struct rng *r);            // uniform in [0, 1), 53 bits
+float rng_normal(struct rng *r);           // mean 0, variance 1
+
+#endif
