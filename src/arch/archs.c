@@ -1,0 +1,44 @@
+// archs.c - the list of architectures, and what their tables have in common.
+#include <string.h>
+
+#include "arch/arch.h"
+
+extern const struct arch arch_gpt2, arch_bert, arch_distilbert;
+
+const struct arch *const *archs_all(size_t *count) {
+  static const struct arch *const all[] = {&arch_gpt2, &arch_bert, &arch_distilbert};
+  *count = sizeof all / sizeof all[0];
+  return all;
+}
+
+const struct arch *arch_find(const char *model_type) {
+  size_t n;
+  const struct arch *const *all = archs_all(&n);
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp(all[i]->name, model_type)) return all[i];
+  return NULL;
+}
+
+static size_t dim_size(enum dim d, const struct config *c) {
+  switch (d) {
+    case D_NONE: return 1;
+    case D_V: return c->V;
+    case D_C: return c->C;
+    case D_3C: return 3 * c->C;
+    case D_F: return c->F;
+    case D_P: return c->P;
+    case D_Y: return c->Y;
+    case D_N: return c->N;
+  }
+  return 0;
+}
+
+void arch_row_shape(const struct arch_row *row, const struct config *c, size_t *n, size_t *k) {
+  *n = dim_size(row->n, c);
+  *k = dim_size(row->k, c);
+}
+
+bool arch_row_used(const struct arch_row *row, const struct config *c) {
+  if (row->head && row->task != c->task) return false;
+  return !(row->untied && c->tied);
+}

@@ -1,0 +1,26 @@
+// encoder.h - the post-norm encoder layer that BERT and DistilBERT share (Vaswani et al. 2017; Devlin et al. 2019):
+//   x = ln_1(x + out(attention(q(x), k(x), v(x))))
+//   x = ln_2(x + w2(act(w1(x))))
+// Each architecture names its own table rows here; bias rows follow their weight rows.
+#ifndef PARE_ARCH_ENCODER_H
+#define PARE_ARCH_ENCODER_H
+
+#include "arch/arch.h"
+
+struct encoder_rows {
+  size_t q, k, v, o, ln1, w1, w2, ln2; // table indices; index + 1 is the bias
+};
+
+// Runs all layers over x (rows, C) in place.
+void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct encoder_rows *rows,
+                    const struct sequences *s, float *x);
+// y (B, N) = act(first token of each sequence through the linear at table row `row`).
+void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s, const float *x,
+                         size_t C, enum act act, float *y);
+// y (R, N) = act(x through the linear at global table row `row` with its bias).
+void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R, enum act act,
+                    float *y);
+size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest,
+                             size_t threads);
+
+#endif

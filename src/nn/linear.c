@@ -1,0 +1,161 @@
+// linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
+// Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither the cut nor
+// the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into thread scratch that
+// stays in the second-level cache, and each widened block serves all rows of the job.
+#include <assert.h>
+
+#include "base/size.h"
+#include "nn/nn.h"
+
+enum {
+  LINEAR_K_BLOCK = 256, // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
+  LINEAR_ROW_BLOCK = 96, // a multiple of every register tile's height
+};
+
+struct linear_job {
+  const struct kernels *k;
+  const struct packed *w;
+  const float *bias;
+  const struct nn_input *in;
+  enum act act;
+  float *y;
+  size_t nr, panels, row_block;
+  float *scratch; // (threads, K block, nr)
+};
+
+size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
+  return arena_need(threads * LINEAR_K_BLOCK * k->f32_nr * sizeof(float));
+}
+
+size_t nn_input_scratch_bytes(size_t rows, size_t K) {
+  return arena_need(rows * size_round_up(K, 4)) + 2 * arena_need(rows * 4);
+}
+
+static void integer_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr, Kpad = size_round_up(w->K, j->k->i8_kg);
+  struct gemm_i8 g = {.M = M,
+                      .N = size_min(j->nr, w->N - n0),
+                      .K = Kpad,
+                      .a = j->in->q + m0 * j->in->ldq,
+                      .lda = j->in->ldq,
+                      .w = (const int8_t *)w->data + panel * w->panel_bytes,
+                      .wsum = w->sum + n0,
+                      .wscale = w->scale + n0,
+                      .ascale = j->in->scale + m0,
+                      .azero = j->in->zero + m0,
+                      .bias = j->bias ? j->bias + n0 : NULL,
+                      .act = j->act,
+                      .c = j->y + m0 * w->N + n0,
+                      .ldc = w->N};
+  j->k->gemm_i8(&g);
+}
+
+static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_t M, size_t thread) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  float *scratch = j->scratch + thread * LINEAR_K_BLOCK * j->nr;
+  const float *bias = j->bias ? j->bias + n0 : NULL;
+  for (size_t k0 = 0; k0 < w->K; k0 += LINEAR_K_BLOCK) {
+    size_t kn = size_min(LINEAR_K_BLOCK, w->K - k0);
+    const float *block = scratch;
+    if (w->encoding->unpack_panel) {
+      w->encoding->unpack_panel(j->k, w, panel, k0, kn, scratch);
+    } else {
+      block = (const float *)(const void *)(w->data + panel * w->panel_bytes) + k0 * j->nr;
+    }
+    bool last = k0 + kn == w->K;
+    struct gemm_f32 g = {.M = M,
+                         .N = size_min(j->nr, w->N - n0),
+                         .K = kn,
+                         .a = j->in->x + m0 * j->in->K + k0,
+                         .lda = j->in->K,
+                         .w = block,
+                         .ldw = j->nr,
+                         .c = j->y + m0 * w->N + n0,
+                         .ldc = w->N,
+                         .accumulate = k0 > 0,
+                         .bias = last ? bias : NULL,
+                         .act = last ? j->act : ACT_NONE};
+    j->k->gemm_f32(&g);
+  }
+}
+
+static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_bf16 g = {.M = M,
+                        .N = size_min(j->nr, w->N - n0),
+                        .K = w->K,
+                        .a = j->in->x + m0 * j->in->K,
+                        .lda = j->in->K,
+                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .ldw = j->nr,
+                        .c = j->y + m0 * w->N + n0,
+                        .ldc = w->N,
+                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .act = j->act};
+  j->k->gemm_bf16(&g);
+}
+
+static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
+  return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
+}
+
+static void run_job(void *context, size_t job, size_t thread) {
+  const struct linear_job *j = context;
+  size_t panel = job % j->panels, m0 = job / j->panels * j->row_block;
+  size_t M = size_min(j->row_block, j->in->rows - m0);
+  if (j->w->encoding->integer) {
+    integer_job(j, panel, m0, M);
+  } else if (uses_bf16_dot(j->k, j->w)) {
+    bf16_job(j, panel, m0, M);
+  } else {
+    float_job(j, panel, m0, M, thread);
+  }
+}
+
+struct quantize_job {
+  const struct kernels *k;
+  struct nn_input *in;
+};
+enum { QUANTIZE_ROWS = 16 };
+
+static void quantize_rows(void *context, size_t job, size_t thread) {
+  (void)thread;
+  const struct quantize_job *j = context;
+  struct nn_input *in = j->in;
+  for (size_t r = job * QUANTIZE_ROWS; r < size_min(in->rows, (job + 1) * QUANTIZE_ROWS); r++)
+    j->k->quantize_u8(in->x + r * in->K, in->K, in->ldq, in->q + r * in->ldq, &in->scale[r], &in->zero[r]);
+}
+
+struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer) {
+  struct nn_input in = {.x = x, .rows = rows, .K = K};
+  if (!integer) return in;
+  in.ldq = size_round_up(K, ctx->kernels->i8_kg);
+  assert(in.ldq <= size_round_up(K, 4)); // what nn_input_scratch_bytes counts on
+  in.q = arena_take(ctx->arena, rows * in.ldq);
+  in.scale = arena_take(ctx->arena, rows * sizeof(float));
+  in.zero = arena_take(ctx->arena, rows * sizeof(int32_t));
+  struct quantize_job j = {ctx->kernels, &in};
+  pool_run(ctx->pool, quantize_rows, &j, size_ceil_div(rows, QUANTIZE_ROWS));
+  return in;
+}
+
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act, float *y) {
+  const struct packed *p = &w->packed;
+  assert(in->K == p->K && p->data);
+  assert(!p->encoding->integer || in->q);
+  if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
+  size_t mark = arena_mark(ctx->arena);
+  struct linear_job j = {.k = ctx->kernels, .w = p, .bias = bias, .in = in, .act = act, .y = y, .panels = p->panels};
+  j.nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
+  j.scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
+  // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
+  bool widens = p->encoding->unpack_panel && !uses_bf16_dot(ctx->kernels, p);
+  j.row_block = widens && p->panels >= 2 * pool_threads(ctx->pool) ? in->rows : LINEAR_ROW_BLOCK;
+  pool_run(ctx->pool, run_job, &j, p->panels * size_ceil_div(in->rows, j.row_block));
+  arena_reset(ctx->arena, mark);
+  ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;
+  ctx->counters.weight_bytes += p->panels * p->panel_bytes;
+}

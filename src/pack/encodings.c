@@ -1,0 +1,69 @@
+// encodings.c - the list of encodings, and what all of them share.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "pack/pack.h"
+
+size_t part_type_bytes(enum part_type t) {
+  switch (t) {
+    case PART_F32: return 4;
+    case PART_F16:
+    case PART_BF16:
+    case PART_I16: return 2;
+    case PART_I8:
+    case PART_U8: return 1;
+  }
+  return 0;
+}
+
+const struct encoding *const *encodings_all(size_t *count) {
+  static const struct encoding *const all[] = {&encoding_f32,  &encoding_f16,         &encoding_bf16, &encoding_int16,
+                                               &encoding_int8, &encoding_int8_tensor, &encoding_nf4,  &encoding_nf4_dq};
+  *count = sizeof all / sizeof all[0];
+  return all;
+}
+
+const struct encoding *encoding_find(const char *name) {
+  size_t n;
+  const struct encoding *const *all = encodings_all(&n);
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp(all[i]->name, name)) return all[i];
+  return NULL;
+}
+
+enum pare_status stored_new(const struct encoding *e, size_t N, size_t K, struct stored *out, struct pare_error *err) {
+  *out = (struct stored){.encoding = e, .N = N, .K = K};
+  out->part_count = e->layout(N, K, out->parts);
+  size_t total = 0;
+  for (size_t i = 0; i < out->part_count; i++) total += size_round_up(out->parts[i].bytes, 64);
+  out->owned = calloc(1, total ? total : 1);
+  if (!out->owned) return error_no_memory(err);
+  uint8_t *p = out->owned;
+  for (size_t i = 0; i < out->part_count; i++) {
+    out->parts[i].data = p;
+    p += size_round_up(out->parts[i].bytes, 64);
+  }
+  return PARE_OK;
+}
+
+void stored_free(struct stored *s) {
+  free(s->owned);
+  *s = (struct stored){0};
+}
+
+size_t stored_bytes(const struct stored *s) {
+  size_t total = 0;
+  for (size_t i = 0; i < s->part_count; i++) total += s->parts[i].bytes;
+  return total;
+}
+
+void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out) {
+  s->encoding->row(k, s, n, out);
+}
+
+float part_f32(const struct part *p, size_t i) {
+  float x;
+  memcpy(&x, (const uint8_t *)p->data + 4 * i, 4);
+  return x;
+}

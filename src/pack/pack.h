@@ -1,0 +1,99 @@
+// pack.h - encodings: how a weight matrix (N outputs, K inputs) is stored, and how it is multiplied.
+//
+// A weight has two forms. Stored: the named parts as a file holds them, row-major (N, K); quantizers make it, writers save it,
+// embeddings read rows of it. Packed: panels across outputs in the order one kernel table wants; linear layers multiply it.
+// One file per encoding; encodings.c is the list.
+#ifndef PARE_PACK_PACK_H
+#define PARE_PACK_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "kernel/kernel.h"
+
+enum { PACK_MAX_PARTS = 6, PACK_MAX_RANK = 2 };
+enum part_type { PART_F32, PART_F16, PART_BF16, PART_I8, PART_U8, PART_I16 };
+size_t part_type_bytes(enum part_type t);
+
+struct encoding;
+
+// One piece of a stored weight. suffix is added to the tensor's name in a file: "" for the values, "_scale", ".absmax" ...
+struct part {
+  const char *suffix;
+  enum part_type type;
+  size_t rank, shape[PACK_MAX_RANK];
+  const void *data; // may be unaligned when it points into a file
+  size_t bytes;
+};
+
+struct stored {
+  const struct encoding *encoding;
+  size_t N, K;
+  bool transposed; // values lie as (K, N): GPT-2's Conv1D read from the source file. Only plain float encodings.
+  struct part parts[PACK_MAX_PARTS];
+  size_t part_count;
+  float nested_offset; // nf4-dq: added to every decoded absmax
+  void *owned; // freed by stored_free; NULL when the parts point into a file
+};
+void stored_free(struct stored *s); // accepts a zeroed struct
+
+struct packed {
+  const struct encoding *encoding;
+  size_t N, K;
+  size_t panel_bytes, panels; // panel p holds outputs [p * nr, (p + 1) * nr)
+  const uint8_t *data;
+  const float *scale;    // int8, int16: (panels * nr), 0 beyond N
+  const int32_t *sum;    // int8: (panels * nr)
+  const float *absmax;   // nf4: (panels, K / block, nr)
+  size_t block;          // nf4: weights per absmax along k
+};
+
+struct encoding {
+  const char *name; // "f32", "int8", "nf4" ...
+  double bits;      // per weight, scales apart
+  bool integer;     // activations are quantized to u8 and gemm_i8 runs
+  // Shape of each part for an (N, K) weight: fills parts (data NULL) and returns their number. What a reader expects to find.
+  size_t (*layout)(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]);
+  // Stored row n as f32 (K). Exact: the values the encoding stands for.
+  void (*row)(const struct kernels *k, const struct stored *s, size_t n, float *out);
+  // Bytes of memory pack() takes from the arena.
+  size_t (*packed_bytes)(const struct kernels *k, size_t N, size_t K);
+  void (*pack)(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out);
+  // Float encodings: rows k0 .. k0 + kn of panel p as (kn, nr) f32. NULL: the panel is f32 already, or `integer`.
+  void (*unpack_panel)(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out);
+  // Row n (one output's K weights) of the packed form as f32: a tied embedding reads it so that one copy serves both.
+  void (*packed_row)(const struct kernels *k, const struct packed *w, size_t n, float *out);
+};
+
+const struct encoding *const *encodings_all(size_t *count);
+const struct encoding *encoding_find(const char *name); // NULL: unknown
+extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding_int16, encoding_int8,
+    encoding_int8_tensor, encoding_nf4, encoding_nf4_dq;
+
+// Allocates the parts of an (N, K) weight in one block (s->owned), zeroed.
+enum pare_status stored_new(const struct encoding *e, size_t N, size_t K, struct stored *out, struct pare_error *err);
+size_t stored_bytes(const struct stored *s); // all parts
+// Row n as f32, whatever the encoding and orientation.
+void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out);
+// Value i of a part of 32-bit floats that may lie unaligned in a file.
+float part_f32(const struct part *p, size_t i);
+
+// bf16 panels hold pairs of k, for gemm_bf16, instead of single rows.
+bool bf16_in_pairs(const struct kernels *k, size_t K);
+
+enum { NF4_BLOCK = 64, NF4_NESTED_BLOCK = 256 };
+extern const float nf4_codebook[16];
+// bitsandbytes' 8-bit dynamic map (signed, 7 exponent bits at most), ascending; codes of a double-quantized absmax index it.
+void nf4_nested_map(float map[256]);
+// Decoded absmax of block b.
+float nf4_absmax(const struct stored *s, size_t b);
+
+uint16_t f16_from_f32(float x);  // round to nearest even, as IEEE 754
+float f16_to_f32(uint16_t h);
+uint16_t bf16_from_f32(float x); // round to nearest even
+float bf16_to_f32(uint16_t h);
+
+#endif
