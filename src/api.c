@@ -1,0 +1,199 @@
+// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, quantize, lists. (api_eval.c: data and the
+// main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing else is decided.
+#include <dirent.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_record.h"
+#include "base/size.h"
+#include "model/info.h"
+#include "quant/quantize.h"
+#include "task/classify.h"
+
+const char *pare_version(void) {
+  return PARE_VERSION;
+}
+
+static size_t usable_cores(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set)) return 1;
+  int n = CPU_COUNT(&set);
+  return n > 0 ? (size_t)n : 1;
+}
+
+enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out, struct pare_error *err) {
+  *out = NULL;
+  pare_engine *e = calloc(1, sizeof *e);
+  if (!e) return error_no_memory(err);
+  enum pare_status s = kernels_select(options ? options->isa : NULL, &e->kernels, err);
+  size_t threads = options ? options->threads : 0;
+  if (!s) s = pool_open(threads ? threads : usable_cores(), &e->pool, err);
+  if (s) {
+    free(e);
+    return s;
+  }
+  *out = e;
+  return PARE_OK;
+}
+
+void pare_engine_close(pare_engine *engine) {
+  if (!engine) return;
+  pool_close(engine->pool);
+  free(engine);
+}
+
+const char *pare_engine_isa(const pare_engine *engine) {
+  return engine->kernels->name;
+}
+
+size_t pare_engine_threads(const pare_engine *engine) {
+  return pool_threads(engine->pool);
+}
+
+enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err) {
+  return model_open(engine, path, out, err);
+}
+
+void pare_model_close(pare_model *model) {
+  model_close(model);
+}
+
+enum pare_task pare_model_task(const pare_model *model) {
+  static const enum pare_task tasks[] = {[ARCH_CLASSIFY] = PARE_TASK_CLASSIFY,
+                                         [ARCH_LANGUAGE_MODEL] = PARE_TASK_LANGUAGE_MODEL,
+                                         [ARCH_ENCODE] = PARE_TASK_ENCODE};
+  return tasks[model->config.task];
+}
+
+size_t pare_model_label_count(const pare_model *model) {
+  return model->config.N;
+}
+
+const char *pare_model_label(const pare_model *model, size_t i) {
+  return i < model->config.N ? model->labels[i] : NULL;
+}
+
+size_t pare_model_vocab_size(const pare_model *model) {
+  return model->config.V;
+}
+
+size_t pare_model_max_tokens(const pare_model *model) {
+  return model_max_tokens(model);
+}
+
+const char *pare_model_scheme(const pare_model *model) {
+  return model->scheme;
+}
+
+double pare_model_load_ms(const pare_model *model) {
+  return model->load_ms;
+}
+
+enum pare_status pare_model_info(const pare_model *model, pare_record **out, struct pare_error *err) {
+  return record_new(RECORD_INFO, model_info(model), out, err);
+}
+
+enum pare_status pare_tokenize(const pare_model *model, const struct pare_text *text, size_t max_tokens, struct pare_tokens *out,
+                               struct pare_error *err) {
+  struct encoded e = {out->ids, out->types, out->len, out->cap, out->truncated};
+  enum pare_status s = model_tokenize(model, text, max_tokens, false, &e, err);
+  *out = (struct pare_tokens){e.ids, e.types, s ? 0 : e.len, e.cap, e.truncated};
+  return s;
+}
+
+void pare_tokens_free(struct pare_tokens *tokens) {
+  struct encoded e = {tokens->ids, tokens->types, tokens->len, tokens->cap, false};
+  encoded_free(&e);
+  *tokens = (struct pare_tokens){0};
+}
+
+const char *pare_token_piece(const pare_model *model, uint32_t id) {
+  return model->tokenizer ? tokenizer_piece(model->tokenizer, id) : NULL;
+}
+
+enum pare_status pare_detokenize(const pare_model *model, const uint32_t *ids, size_t n, bool skip_special, char **out,
+                                 struct pare_error *err) {
+  *out = NULL;
+  if (!model->tokenizer) return error_set(err, PARE_NOFILE, "%s: no tokenizer", model->path);
+  size_t len;
+  return tokenizer_decode(model->tokenizer, ids, n, skip_special, out, &len, err);
+}
+
+enum pare_status pare_session_open(pare_model *model, const struct pare_session_options *options, pare_session **out,
+                                   struct pare_error *err) {
+  return session_open(model, options ? options->batch_tokens : 0, out, err);
+}
+
+void pare_session_close(pare_session *session) {
+  session_close(session);
+}
+
+size_t pare_session_bytes(const pare_session *session) {
+  return session->arena.size;
+}
+
+enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n, float *logits,
+                                     struct pare_error *err) {
+  return session_logits(session, sequences, n, logits, err);
+}
+
+size_t pare_classify_label_count(const pare_model *model, const struct pare_classify_options *options) {
+  return classify_label_count(model, options);
+}
+
+enum pare_status pare_classify(pare_session *session, const struct pare_text *texts, size_t n,
+                               const struct pare_classify_options *options, float *scores, float *logits, struct pare_error *err) {
+  return classify_run(session, texts, n, options, scores, logits, err);
+}
+
+enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out, const struct pare_quantize_options *options,
+                               pare_record **record, struct pare_error *err) {
+  json_t *tree;
+  *record = NULL;
+  enum pare_status s = quantize_model(engine, path, out, options, &tree, err);
+  if (s != PARE_OK && s != PARE_REFUSED) return s;
+  enum pare_status made = record_new(RECORD_QUANTIZE, tree, record, err);
+  return made ? made : s;
+}
+
+enum pare_status pare_schemes(pare_record **record, struct pare_error *err) {
+  return record_new(RECORD_SCHEMES, schemes_record(), record, err);
+}
+
+// One row of `pare models`; a directory that is no model of ours is passed over.
+static void add_model(json_t *list, pare_engine *engine, const char *path) {
+  pare_model *m;
+  if (model_open_stored(engine, path, &m, NULL)) return;
+  json_t *row = model_info(m);
+  static const char *const detail[] = {"tensors", "coverage", "bytes", "provenance", "unused_tensors"};
+  for (size_t i = 0; i < sizeof detail / sizeof detail[0]; i++) json_object_del(row, detail[i]);
+  json_array_append_new(list, row);
+  model_close(m);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+  return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record, struct pare_error *err) {
+  pare_engine *engine;
+  *record = NULL;
+  enum pare_status s = pare_engine_open(&(struct pare_engine_options){.threads = 1}, &engine, err);
+  if (s) return s;
+  json_t *list = json_array();
+  for (size_t r = 0; r < root_count; r++) {
+    struct dirent **names;
+    int n = scandir(roots[r], &names, NULL, by_name);
+    for (int i = 0; i < n; i++) {
+      char *path = names[i]->d_name[0] == '.' ? NULL : path_join(roots[r], names[i]->d_name);
+      if (path && file_is_dir(path)) add_model(list, engine, path);
+      free(path);
+      free(names[i]);
+    }
+    if (n >= 0) free(names);
+  }
+  pare_engine_close(engine);
+  return record_new(RECORD_MODELS, list, record, err);
+}

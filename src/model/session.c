@@ -1,0 +1,108 @@
+// session.c - see session.h. Sequences are packed into ragged batches of at most batch_tokens rows, in order.
+#include "model/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+
+// Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets. B <= R, every sequence having a row.
+static size_t arena_size(const pare_model *m, size_t R) {
+  size_t lists = 2 * arena_need(R * sizeof(uint32_t)) + arena_need(R) + arena_need((R + 1) * sizeof(size_t));
+  return lists + m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
+}
+
+enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err) {
+  *out = NULL;
+  pare_session *s = calloc(1, sizeof *s);
+  if (!s) return error_no_memory(err);
+  s->model = model;
+  s->batch_tokens = batch_tokens ? batch_tokens : model->config.P;
+  enum pare_status status = arena_init(&s->arena, arena_size(model, s->batch_tokens), err);
+  if (status) {
+    free(s);
+    return status;
+  }
+  s->ctx = (struct nn_ctx){.kernels = model->kernels, .pool = model->pool, .arena = &s->arena};
+  *out = s;
+  return PARE_OK;
+}
+
+void session_close(pare_session *s) {
+  if (!s) return;
+  arena_free(&s->arena);
+  free(s);
+}
+
+size_t session_rows(const pare_model *m, size_t len) {
+  return m->config.task == ARCH_CLASSIFY ? 1 : len;
+}
+
+size_t session_columns(const pare_model *m) {
+  switch (m->config.task) {
+    case ARCH_CLASSIFY: return m->config.N;
+    case ARCH_LANGUAGE_MODEL: return m->config.V;
+    case ARCH_ENCODE: break;
+  }
+  return m->config.C;
+}
+
+static enum pare_status check(const pare_session *s, const struct pare_sequence *q, size_t index, struct pare_error *err) {
+  const struct config *c = &s->model->config;
+  size_t limit = size_min(c->P, s->batch_tokens);
+  if (q->len < 1 || q->len > limit)
+    return error_set(err, PARE_DATA, "%s: sequence %zu: expected 1 to %zu tokens, found %zu", s->model->path, index, limit, q->len);
+  for (size_t i = 0; i < q->len; i++) {
+    if (q->ids[i] >= c->V)
+      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: id %u is not below the vocabulary's %zu", s->model->path, index,
+                       i, q->ids[i], c->V);
+    if (q->types && c->Y && q->types[i] >= c->Y)
+      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: token type %u is not below %zu", s->model->path, index, i,
+                       q->types[i], c->Y);
+  }
+  return PARE_OK;
+}
+
+// One ragged batch of the first B sequences.
+static void run_batch(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows, float *logits) {
+  size_t mark = arena_mark(&s->arena), at = 0, longest = 0;
+  uint32_t *ids = arena_take(&s->arena, rows * sizeof(uint32_t)), *positions = arena_take(&s->arena, rows * sizeof(uint32_t));
+  uint8_t *types = arena_take(&s->arena, rows);
+  size_t *offsets = arena_take(&s->arena, (B + 1) * sizeof(size_t));
+  for (size_t b = 0; b < B; b++) {
+    const struct pare_sequence *q = &sequences[b];
+    offsets[b] = at;
+    for (size_t i = 0; i < q->len; i++, at++) {
+      ids[at] = q->ids[i];
+      types[at] = q->types ? q->types[i] : 0;
+      positions[at] = (uint32_t)i;
+    }
+    longest = size_max(longest, q->len);
+  }
+  offsets[B] = at;
+  struct sequences batch = {.ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows,
+                            .longest = longest};
+  s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
+  arena_reset(&s->arena, mark);
+}
+
+enum pare_status session_logits(pare_session *s, const struct pare_sequence *sequences, size_t n, float *logits,
+                                struct pare_error *err) {
+  for (size_t i = 0; i < n; i++) {
+    enum pare_status status = check(s, &sequences[i], i, err);
+    if (status) return status;
+  }
+  size_t columns = session_columns(s->model);
+  for (size_t first = 0; first < n;) {
+    size_t rows = 0, out_rows = 0, B = 0;
+    while (first + B < n && rows + sequences[first + B].len <= s->batch_tokens) {
+      rows += sequences[first + B].len;
+      out_rows += session_rows(s->model, sequences[first + B].len);
+      B++;
+    }
+    run_batch(s, sequences + first, B, rows, logits);
+    logits += out_rows * columns;
+    first += B;
+  }
+  return PARE_OK;
+}

@@ -1,0 +1,25 @@
+// session.h - activations of one stream of requests: one arena whose size is computed from config, batch and length.
+#ifndef PARE_MODEL_SESSION_H
+#define PARE_MODEL_SESSION_H
+
+#include "model/model.h"
+
+struct pare_session {
+  pare_model *model;
+  struct arena arena;
+  struct nn_ctx ctx;
+  size_t batch_tokens; // most rows in one forward pass
+};
+
+// batch_tokens 0: the model's longest sequence; raised to it when smaller.
+enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err);
+void session_close(pare_session *s);
+
+// Rows of logits for one sequence of len tokens: 1 for classifiers, len otherwise; columns are session_columns.
+size_t session_rows(const pare_model *m, size_t len);
+size_t session_columns(const pare_model *m);
+// See pare_session_logits. Checks lengths, ids and types (PARE_DATA, PARE_USAGE); computing itself cannot fail.
+enum pare_status session_logits(pare_session *s, const struct pare_sequence *sequences, size_t n, float *logits,
+                                struct pare_error *err);
+
+#endif

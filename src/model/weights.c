@@ -1,0 +1,283 @@
+// weights.c - see weights.h.
+#include "model/weights.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+
+enum { NAME_CAP = 512 };
+
+enum part_type part_type_of(enum dtype d, bool *known) {
+  *known = true;
+  switch (d) {
+    case DTYPE_F32: return PART_F32;
+    case DTYPE_F16: return PART_F16;
+    case DTYPE_BF16: return PART_BF16;
+    case DTYPE_I8: return PART_I8;
+    case DTYPE_U8: return PART_U8;
+    case DTYPE_I16: return PART_I16;
+    default: *known = false; return PART_F32;
+  }
+}
+
+enum dtype dtype_of_part(enum part_type t) {
+  static const enum dtype types[] = {[PART_F32] = DTYPE_F32, [PART_F16] = DTYPE_F16, [PART_BF16] = DTYPE_BF16,
+                                     [PART_I8] = DTYPE_I8,   [PART_U8] = DTYPE_U8,   [PART_I16] = DTYPE_I16};
+  return types[t];
+}
+
+bool weights_name(char *out, size_t cap, const char *prefix, const struct arch_row *row, const char *pattern, size_t layer) {
+  // Patterns are string constants of the tables, with one %zu when the row is per layer.
+  const char *mark = row->per_layer ? strstr(pattern, "%zu") : NULL;
+  int n = mark ? snprintf(out, cap, "%s%.*s%zu%s", row->bare ? "" : prefix, (int)(mark - pattern), pattern, layer, mark + 3)
+               : snprintf(out, cap, "%s%s", row->bare ? "" : prefix, pattern);
+  return n > 0 && (size_t)n < cap;
+}
+
+bool weights_is_linear(const struct arch_row *row, const struct config *c) {
+  if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D) return true;
+  return row->tied_output && c->tied && c->task == ARCH_LANGUAGE_MODEL;
+}
+
+static const struct tensor *find_part(const pare_model *m, const char *name, const char *suffix) {
+  char full[NAME_CAP];
+  int n = snprintf(full, sizeof full, "%s%s", name, suffix);
+  return n > 0 && (size_t)n < sizeof full ? tensors_find(&m->tensors, full) : NULL;
+}
+
+// Shapes agree when their sizes do, dimensions of 1 aside: (N, 1) and (N) are the same scales.
+static bool same_shape(const struct part *p, const struct tensor *t) {
+  size_t i = 0, j = 0;
+  while (i < p->rank || j < t->rank) {
+    if (i < p->rank && p->shape[i] == 1) {
+      i++;
+    } else if (j < t->rank && t->shape[j] == 1) {
+      j++;
+    } else if (i < p->rank && j < t->rank && p->shape[i] == t->shape[j]) {
+      i++, j++;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+static void shape_text(char *out, size_t cap, size_t rank, const size_t *shape) {
+  size_t used = (size_t)snprintf(out, cap, "[");
+  for (size_t i = 0; i < rank && used < cap; i++) used += (size_t)snprintf(out + used, cap - used, i ? ", %zu" : "%zu", shape[i]);
+  if (used < cap) snprintf(out + used, cap - used, "]");
+}
+
+static enum pare_status wrong_shape(const struct tensor *t, size_t rank, const size_t *shape, struct pare_error *err) {
+  char expected[96], found[96];
+  shape_text(expected, sizeof expected, rank, shape);
+  shape_text(found, sizeof found, t->rank, t->shape);
+  return error_set(err, PARE_DATA, "%s: tensor %s: expected shape %s, found %s", t->file, t->name, expected, found);
+}
+
+// bitsandbytes keeps what is not a tensor as JSON bytes in a tensor of its own.
+static enum pare_status read_quant_state(const pare_model *m, const char *name, struct stored *s, struct pare_error *err) {
+  const struct tensor *t = find_part(m, name, ".quant_state.bitsandbytes__nf4");
+  if (!t) return error_set(err, PARE_DATA, "%s: tensor %s.quant_state.bitsandbytes__nf4 is missing", m->path, name);
+  json_t *state = json_loadb((const char *)t->data, t->bytes, 0, NULL);
+  if (!json_is_object(state)) {
+    json_decref(state);
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected a JSON object", t->file, t->name);
+  }
+  json_int_t block = json_integer_value(json_object_get(state, "blocksize"));
+  const char *type = json_string_value(json_object_get(state, "quant_type"));
+  json_int_t nested_block = json_integer_value(json_object_get(state, "nested_blocksize"));
+  s->nested_offset = (float)json_number_value(json_object_get(state, "nested_offset"));
+  enum pare_status status = PARE_OK;
+  if (block != NF4_BLOCK || !type || strcmp(type, "nf4") != 0)
+    status = error_set(err, PARE_DATA, "%s: tensor %s: expected quant_type nf4 with blocksize 64, found %.20s with %lld", t->file,
+                       t->name, type ? type : "none", (long long)block);
+  else if (s->encoding == &encoding_nf4_dq && nested_block != NF4_NESTED_BLOCK)
+    status = error_set(err, PARE_DATA, "%s: tensor %s: expected nested_blocksize 256, found %lld", t->file, t->name,
+                       (long long)nested_block);
+  json_decref(state);
+  if (!status && memcmp(s->parts[2].data, nf4_codebook, sizeof nf4_codebook) != 0)
+    status = error_set(err, PARE_DATA, "%s: tensor %s.quant_map: not the NF4 code book", t->file, name);
+  return status;
+}
+
+// Tries to read weight `name` of shape (N, K) as encoding e. *matched says whether its parts are there with the right types;
+// only then can the shapes be wrong.
+static enum pare_status try_encoding(const pare_model *m, const struct encoding *e, const char *name, size_t N, size_t K,
+                                     bool conv1d, struct stored *out, bool *matched, struct pare_error *err) {
+  struct stored s = {.encoding = e, .N = N, .K = K};
+  const struct tensor *found[PACK_MAX_PARTS];
+  s.part_count = e->layout(N, K, s.parts);
+  *matched = false;
+  for (size_t i = 0; i < s.part_count; i++) {
+    found[i] = find_part(m, name, s.parts[i].suffix);
+    if (!found[i] || found[i]->dtype != dtype_of_part(s.parts[i].type)) return PARE_OK;
+  }
+  if (e == &encoding_int8 && K * N > 0 && found[1]->bytes == 4 && N > 1) return PARE_OK; // one scale: int8-tensor
+  *matched = true;
+  if (conv1d && s.part_count == 1) {
+    s.transposed = true;
+    s.parts[0].shape[0] = K;
+    s.parts[0].shape[1] = N;
+  }
+  for (size_t i = 0; i < s.part_count; i++) {
+    if (!same_shape(&s.parts[i], found[i])) return wrong_shape(found[i], s.parts[i].rank, s.parts[i].shape, err);
+    s.parts[i].data = found[i]->data;
+  }
+  *out = s;
+  if (e == &encoding_nf4 || e == &encoding_nf4_dq) return read_quant_state(m, name, out, err);
+  return PARE_OK;
+}
+
+static enum pare_status resolve_matrix(const pare_model *m, const struct arch_row *row, struct weight *w, struct pare_error *err) {
+  size_t count;
+  const struct encoding *const *all = encodings_all(&count);
+  for (size_t i = 0; i < count; i++) {
+    bool matched;
+    enum pare_status s = try_encoding(m, all[i], w->name, w->N, w->K, row->role == ROLE_CONV1D, &w->stored, &matched, err);
+    if (s || matched) return s;
+  }
+  const struct tensor *t = tensors_find(&m->tensors, w->name);
+  return error_set(err, PARE_DATA, "%s: tensor %s: expected floats, or quantized values with their scales; found %s alone", t->file,
+                   w->name, dtype_name(t->dtype));
+}
+
+static enum pare_status resolve_vector(const pare_model *m, struct weight *w, struct pare_error *err) {
+  const struct tensor *t = tensors_find(&m->tensors, w->name);
+  struct part p = {.suffix = "", .rank = 1, .shape = {w->N}};
+  bool known;
+  p.type = part_type_of(t->dtype, &known);
+  if (!known || p.type > PART_BF16)
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected F32, F16 or BF16, found %s", t->file, w->name, dtype_name(t->dtype));
+  if (!same_shape(&p, t)) return wrong_shape(t, 1, p.shape, err);
+  const struct encoding *const floats[] = {&encoding_f32, &encoding_f16, &encoding_bf16};
+  w->stored = (struct stored){.encoding = floats[p.type], .N = 1, .K = w->N, .part_count = 1};
+  p.data = t->data;
+  p.bytes = t->bytes;
+  w->stored.parts[0] = p;
+  return PARE_OK;
+}
+
+// The table's own name, or its alias; NULL when the file has neither.
+static const char *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer, char *buffer) {
+  const char *patterns[2] = {row->name, row->alias};
+  for (int i = 0; i < 2; i++) {
+    if (!patterns[i] || !weights_name(buffer, NAME_CAP, prefix, row, patterns[i], layer)) continue;
+    const struct tensor *t = tensors_find(&m->tensors, buffer);
+    if (t) return t->name;
+  }
+  return NULL;
+}
+
+static enum pare_status resolve_row(pare_model *m, const char *prefix, size_t index, size_t layer, struct weight *w,
+                                    struct pare_error *err) {
+  const struct arch_row *row = &m->arch->rows[index];
+  if (!arch_row_used(row, &m->config)) return PARE_OK;
+  char buffer[NAME_CAP];
+  w->name = find_name(m, prefix, row, layer, buffer);
+  arch_row_shape(row, &m->config, &w->N, &w->K);
+  if (!w->name) {
+    weights_name(buffer, sizeof buffer, prefix, row, row->name, layer);
+    return error_set(err, PARE_DATA, "%s: missing tensor %s (%zu x %zu)", m->path, buffer, w->N, w->K);
+  }
+  w->present = true;
+  m->parameters += w->N * w->K;
+  return row->k == D_NONE ? resolve_vector(m, w, err) : resolve_matrix(m, row, w, err);
+}
+
+// The prefix under which the first table row is found; the first prefix when none is, so that the message is the usual name.
+static const char *choose_prefix(const pare_model *m) {
+  char buffer[NAME_CAP];
+  for (size_t i = 0; m->arch->prefixes[i]; i++)
+    if (find_name(m, m->arch->prefixes[i], &m->arch->rows[0], 0, buffer)) return m->arch->prefixes[i];
+  return m->arch->prefixes[0];
+}
+
+enum pare_status weights_resolve(pare_model *m, struct pare_error *err) {
+  size_t rows = m->arch->row_count;
+  m->weights.row_count = rows;
+  m->weights.global = calloc(rows, sizeof(struct weight));
+  m->weights.layers = calloc(rows * m->config.L, sizeof(struct weight));
+  if (!m->weights.global || !m->weights.layers) return error_no_memory(err);
+  const char *prefix = choose_prefix(m);
+  for (size_t i = 0; i < rows; i++) {
+    bool per_layer = m->arch->rows[i].per_layer;
+    for (size_t l = 0; l < (per_layer ? m->config.L : 1); l++) {
+      struct weight *w = per_layer ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
+      enum pare_status s = resolve_row(m, prefix, i, l, w, err);
+      if (s) return s;
+    }
+  }
+  return PARE_OK;
+}
+
+struct pack_item {
+  struct weight *w;
+  bool linear;
+  struct arena arena; // this weight's slice of the model's memory
+};
+struct pack_jobs {
+  const struct kernels *k;
+  struct pack_item *items;
+};
+
+static size_t pack_need(const struct kernels *k, const struct pack_item *item) {
+  const struct weight *w = item->w;
+  if (w->K == 1 && !item->linear) return arena_need(w->N * sizeof(float));
+  return item->linear ? w->stored.encoding->packed_bytes(k, w->N, w->K) : 0;
+}
+
+static void pack_one(void *context, size_t job, size_t thread) {
+  (void)thread;
+  const struct pack_jobs *j = context;
+  struct pack_item *item = &j->items[job];
+  struct weight *w = item->w;
+  if (item->linear) {
+    w->stored.encoding->pack(j->k, &w->stored, &item->arena, &w->packed);
+    for (size_t i = 0; i < w->stored.part_count; i++) file_release_pages(w->stored.parts[i].data, w->stored.parts[i].bytes);
+  } else if (item->arena.size) {
+    float *v = arena_take(&item->arena, w->N * sizeof(float));
+    stored_row(j->k, &w->stored, 0, v);
+    w->vector = v;
+  }
+}
+
+static size_t list_items(pare_model *m, struct pack_item *items) {
+  size_t rows = m->arch->row_count, n = 0;
+  for (size_t i = 0; i < rows; i++) {
+    const struct arch_row *row = &m->arch->rows[i];
+    for (size_t l = 0; l < (row->per_layer ? m->config.L : 1); l++) {
+      struct weight *w = row->per_layer ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
+      if (w->present) items[n++] = (struct pack_item){.w = w, .linear = weights_is_linear(row, &m->config)};
+    }
+  }
+  return n;
+}
+
+enum pare_status weights_pack(pare_model *m, struct pare_error *err) {
+  struct pack_item *items = calloc(m->arch->row_count * (m->config.L + 1), sizeof *items);
+  if (!items) return error_no_memory(err);
+  size_t n = list_items(m, items), total = 0, at = 0;
+  for (size_t i = 0; i < n; i++) total += pack_need(m->kernels, &items[i]);
+  enum pare_status s = arena_init(&m->memory, total, err);
+  if (!s) {
+    for (size_t i = 0; i < n; i++) {
+      items[i].arena = (struct arena){.base = m->memory.base + at, .size = pack_need(m->kernels, &items[i])};
+      at += items[i].arena.size;
+    }
+    m->memory.used = at;
+    struct pack_jobs j = {m->kernels, items};
+    pool_run(m->pool, pack_one, &j, n);
+  }
+  free(items);
+  return s;
+}
+
+void weights_free(pare_model *m) {
+  free(m->weights.global);
+  free(m->weights.layers);
+  arena_free(&m->memory);
+}

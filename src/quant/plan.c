@@ -1,0 +1,127 @@
+// plan.c - see plan.h.
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "quant/plan.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rule {
+  pcre2_code *regex;
+  const struct scheme *scheme;
+};
+
+struct planner {
+  struct plan *plan;
+  const pare_model *model;
+  struct rule *rules;
+  size_t rule_count;
+  const struct scheme *f16;
+};
+
+static enum pare_status parse_rule(const char *text, struct rule *out, struct pare_error *err) {
+  const char *eq = strrchr(text, '=');
+  if (!eq || eq == text || !eq[1]) return error_set(err, PARE_USAGE, "--keep %.80s: expected REGEX=SCHEME", text);
+  enum pare_status s = scheme_find(eq + 1, &out->scheme, err);
+  if (s) return s;
+  int code;
+  PCRE2_SIZE at;
+  out->regex = pcre2_compile((PCRE2_SPTR)text, (PCRE2_SIZE)(eq - text), 0, &code, &at, NULL);
+  if (out->regex) return PARE_OK;
+  PCRE2_UCHAR message[120];
+  pcre2_get_error_message(code, message, sizeof message);
+  return error_set(err, PARE_USAGE, "--keep %.80s: at %zu: %s", text, (size_t)at, (const char *)message);
+}
+
+static const struct scheme *rule_for(const struct planner *p, const char *name) {
+  const struct scheme *found = NULL;
+  for (size_t i = 0; i < p->rule_count && !found; i++) {
+    pcre2_match_data *match = pcre2_match_data_create_from_pattern(p->rules[i].regex, NULL);
+    if (match && pcre2_match(p->rules[i].regex, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) >= 0) found = p->rules[i].scheme;
+    pcre2_match_data_free(match);
+  }
+  return found;
+}
+
+static bool is_nf4(const struct scheme *s) {
+  return s->encoding == &encoding_nf4 || s->encoding == &encoding_nf4_dq;
+}
+
+static const struct scheme *scheme_for(const struct planner *p, const struct arch_row *row, const char *name) {
+  const struct scheme *kept = rule_for(p, name), *wanted = p->plan->scheme;
+  if (kept) return kept;
+  if (!p->plan->portable || wanted->method == &method_cast) return wanted;
+  if (row->role == ROLE_EMBEDDING) return p->f16;
+  if (is_nf4(wanted)) return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
+  return row->role == ROLE_CONV1D ? p->f16 : wanted;
+}
+
+// Portable files keep every plain tensor in one type, which both readers need; else a vector stays as the source has it.
+static const struct encoding *vector_encoding(const struct planner *p, const struct weight *w) {
+  const struct scheme *wanted = p->plan->scheme;
+  if (wanted->method == &method_cast) return wanted->encoding;
+  return p->plan->portable ? &encoding_f16 : w->stored.encoding;
+}
+
+static void add_item(void *context, const struct arch_row *row, const struct weight *w) {
+  struct planner *p = context;
+  struct plan_item *item = &p->plan->items[p->plan->count++];
+  *item = (struct plan_item){.row = row, .weight = w};
+  if (row->k == D_NONE) {
+    item->vector = vector_encoding(p, w);
+  } else {
+    item->scheme = scheme_for(p, row, w->name);
+  }
+}
+
+static void count_item(void *context, const struct arch_row *row, const struct weight *w) {
+  (void)row;
+  (void)w;
+  ++*(size_t *)context;
+}
+
+static enum pare_status check_source(const struct plan *p, const pare_model *m, struct pare_error *err) {
+  for (size_t i = 0; i < p->count; i++) {
+    const struct encoding *e = p->items[i].weight->stored.encoding;
+    if (e == &encoding_f32 || e == &encoding_f16 || e == &encoding_bf16) continue;
+    return error_set(err, PARE_DATA, "%s: tensor %s is %s already: quantize the original instead", m->path,
+                     p->items[i].weight->name, e->name);
+  }
+  return PARE_OK;
+}
+
+static const char *quant_method(const struct plan *p) {
+  bool floats = true;
+  for (size_t i = 0; i < p->count; i++)
+    if (p->items[i].scheme && p->items[i].scheme->method != &method_cast) floats = false;
+  if (floats) return NULL;
+  if (!p->portable) return "pare";
+  return is_nf4(p->scheme) ? "bitsandbytes" : "compressed-tensors";
+}
+
+enum pare_status plan_make(const pare_model *m, const struct scheme *scheme, const struct pare_quantize_options *options,
+                           struct plan *out, struct pare_error *err) {
+  *out = (struct plan){.scheme = scheme, .portable = options->portable};
+  if (out->portable && scheme->encoding == &encoding_int16)
+    return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
+  struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count};
+  size_t count = 0;
+  model_each_weight(m, count_item, &count);
+  out->items = calloc(count ? count : 1, sizeof *out->items);
+  p.rules = calloc(p.rule_count ? p.rule_count : 1, sizeof *p.rules);
+  enum pare_status s = out->items && p.rules ? PARE_OK : error_no_memory(err);
+  if (!s) s = scheme_find("f16", &p.f16, err);
+  for (size_t i = 0; !s && i < p.rule_count; i++) s = parse_rule(options->keep[i], &p.rules[i], err);
+  if (!s) model_each_weight(m, add_item, &p);
+  if (!s) s = check_source(out, m, err);
+  if (!s) out->method_name = quant_method(out);
+  for (size_t i = 0; p.rules && i < p.rule_count; i++) pcre2_code_free(p.rules[i].regex);
+  free(p.rules);
+  if (s) plan_free(out);
+  return s;
+}
+
+void plan_free(struct plan *p) {
+  free(p->items);
+  *p = (struct plan){0};
+}

@@ -1,0 +1,28 @@
+// plan.h - which tensor gets which scheme: the rules that users can see with --dry-run.
+#ifndef PARE_QUANT_PLAN_H
+#define PARE_QUANT_PLAN_H
+
+#include "model/model.h"
+#include "quant/scheme.h"
+
+struct plan_item {
+  const struct arch_row *row;
+  const struct weight *weight;
+  const struct scheme *scheme; // of matrices; NULL: a norm or bias, written as `vector`
+  const struct encoding *vector; // float type of a norm or bias in the output
+};
+struct plan {
+  struct plan_item *items;
+  size_t count;
+  const struct scheme *scheme; // the one asked for
+  bool portable;               // as opened by the other tool: plain tensors all F16
+  const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
+};
+
+// Rules: --keep first (REGEX=SCHEME on tensor names, first match); then, when portable, what the other tool cannot hold is f16:
+// embeddings, output heads under nf4, and all of GPT-2's Conv1D under int8; else the scheme, for every matrix.
+enum pare_status plan_make(const pare_model *m, const struct scheme *scheme, const struct pare_quantize_options *options,
+                           struct plan *out, struct pare_error *err);
+void plan_free(struct plan *p);
+
+#endif
