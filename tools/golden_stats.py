@@ -2,8 +2,8 @@
 """Writes tests/golden/stats.json: what scipy, statsmodels, scikit-learn and numpy say about small made-up samples.
 
 Usage: golden_stats.py > tests/golden/stats.json
-Needs numpy, scipy, statsmodels, scikit-learn. The paired score interval (Newcombe 1998, method 10) is written out here from the
-paper and held against statsmodels where its version has it.
+Needs numpy, scipy, statsmodels, scikit-learn. The paired score interval (Newcombe 1998, method 10) is written out here
+from the paper and held against statsmodels where its version has it.
 """
 import json
 import math
@@ -62,7 +62,8 @@ def paired():
 
 def exact_tests():
     out = []
-    for b, c in [(0, 0), (1, 0), (5, 0), (3, 3), (10, 2), (2, 10), (25, 40), (400, 300), (5000, 5200), (100000, 100900)]:
+    counts = [(0, 0), (1, 0), (5, 0), (3, 3), (10, 2), (2, 10), (25, 40), (400, 300), (5000, 5200), (100000, 100900)]
+    for b, c in counts:
         p = 1.0 if b == c else float(stats.binomtest(max(b, c), b + c, 0.5, alternative="two-sided").pvalue)
         if b + c < 1000:
             reference = float(mcnemar([[10, b], [c, 10]], exact=True).pvalue)
@@ -84,7 +85,8 @@ def one_sample():
             bounds.append([float(order[lower[-1]]) if lower else None, float(order[upper[0]]) if upper else None])
         out.append({"x": x.tolist(), "mean": float(x.mean()), "std": float(x.std(ddof=1)) if n > 1 else 0.0,
                     "median": float(np.median(x)), "p": [0.5, 0.9, 0.95, 0.99],
-                    "percentiles": [float(np.percentile(x, 100 * p)) for p in (0.5, 0.9, 0.95, 0.99)], "bounds": bounds})
+                    "percentiles": [float(np.percentile(x, 100 * p)) for p in (0.5, 0.9, 0.95, 0.99)],
+                    "bounds": bounds})
     return out
 
 
@@ -99,7 +101,8 @@ def classification():
         prediction, second = logits.argmax(1), other.argmax(1)
         names = range(classes)
         p, r, f, s = metrics.precision_recall_fscore_support(label, prediction, labels=names, zero_division=0)
-        pm, rm, fm, _ = metrics.precision_recall_fscore_support(label, prediction, labels=names, zero_division=0, average="macro")
+        pm, rm, fm, _ = metrics.precision_recall_fscore_support(label, prediction, labels=names, zero_division=0,
+                                                                average="macro")
         wide = prob
         kl = [float(stats.entropy(special.softmax(a.astype(np.float64)), special.softmax(b.astype(np.float64))))
               for a, b in zip(logits, other)]
@@ -126,13 +129,15 @@ def bootstrap():
     base = np.round(rng.lognormal(3, 0.2, 120), 6)
     candidate = np.round(base / 1.4 * rng.lognormal(0, 0.1, 120), 6)
     ratio = lambda a, b, axis=-1: np.median(a, axis=axis) / np.median(b, axis=axis)
-    result = stats.bootstrap((base, candidate), ratio, paired=True, vectorized=True, n_resamples=50000, method="percentile",
-                             rng=np.random.default_rng(1))
+    result = stats.bootstrap((base, candidate), ratio, paired=True, vectorized=True, n_resamples=50000,
+                             method="percentile", rng=np.random.default_rng(1))
     interval = result.confidence_interval
-    return {"base": base.tolist(), "candidate": candidate.tolist(), "interval": [float(interval.low), float(interval.high)]}
+    return {"base": base.tolist(), "candidate": candidate.tolist(),
+            "interval": [float(interval.low), float(interval.high)]}
 
 
-quantiles = [[p, float(stats.norm.ppf(p))] for p in (1e-9, 0.001, 0.025, 0.3, 0.5, 0.9, 0.95, 0.975, 0.995, 0.99995, 1 - 1e-12)]
+levels = (1e-9, 0.001, 0.025, 0.3, 0.5, 0.9, 0.95, 0.975, 0.995, 0.99995, 1 - 1e-12)
+quantiles = [[p, float(stats.norm.ppf(p))] for p in levels]
 json.dump({"normal_quantiles": quantiles, "wilson": rates(), "mcnemar": exact_tests(), "paired": paired(),
            "samples": one_sample(), "classification": classification(), "bootstrap": bootstrap()}, sys.stdout)
 sys.stdout.write("\n")

@@ -4,7 +4,8 @@
 Usage: verify_report.py RECORD.json --samples SAMPLES.jsonl [--tolerance 1e-6]
 
 RECORD.json is the output of `pare compare --json` (or --output). SAMPLES.jsonl holds one line per text and model,
-{"model", "row", "label", "prediction", "scores": [...], "logits": [...]}, and one per latency run, {"model", "latency_ms", "order"}.
+{"model", "row", "label", "prediction", "scores": [...], "logits": [...]}, and one per latency run,
+{"model", "latency_ms", "order"}.
 Labels and predictions are names or indices into the record's `labels`. Standard library only; shares no code with pare.
 Exit code: 0 agrees, 1 disagrees, 2 cannot read.
 """
@@ -124,12 +125,14 @@ def check_quality(check, where, model, items, classes):
             for name, expected in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support)):
                 check.value(f"{where}.per_class.{k}.{name}", row.get(name), expected)
         for j, count in enumerate((model.get("confusion") or [[]] * classes)[k]):
-            check.value(f"{where}.confusion.{k}.{j}", count, sum(i["label"] == k and i["prediction"] == j for i in labelled))
+            expected = sum(i["label"] == k and i["prediction"] == j for i in labelled)
+            check.value(f"{where}.confusion.{k}.{j}", count, expected)
     for name, total in zip(("precision_macro", "recall_macro", "f1_macro"), sums):
         check.value(f"{where}.{name}", model.get(name), total / classes)
     brier = math.fsum((s - (k == i["label"])) ** 2 for i in labelled for k, s in enumerate(i["scores"])) / n
     check.value(f"{where}.brier", model.get("brier"), brier)
-    check.value(f"{where}.nll", model.get("nll"), -math.fsum(math.log(max(i["scores"][i["label"]], 2**-52)) for i in labelled) / n)
+    nll = -math.fsum(math.log(max(i["scores"][i["label"]], 2**-52)) for i in labelled) / n
+    check.value(f"{where}.nll", model.get("nll"), nll)
     ordered = sorted(labelled, key=lambda i: i["scores"][i["prediction"]])  # stable
     ece = 0
     for b in range(15):
@@ -164,7 +167,8 @@ def check_pairs(check, where, model, base, items):
     check.value(f"{where}.accuracy_delta.value", get(against, "accuracy_delta.value"), (won - lost) / len(pairs))
     check.pair(f"{where}.accuracy_delta.ci95", get(against, "accuracy_delta.ci95"), newcombe(both, lost, won, neither))
     if both + lost:
-        check.value(f"{where}.relative_accuracy.value", get(against, "relative_accuracy.value"), (both + won) / (both + lost))
+        relative = (both + won) / (both + lost)
+        check.value(f"{where}.relative_accuracy.value", get(against, "relative_accuracy.value"), relative)
 
 
 def check_latency(check, where, model, ms, base_ms):
@@ -181,14 +185,16 @@ def check_latency(check, where, model, ms, base_ms):
     check.value(f"{where}.latency_ms.median", latency.get("median"), statistics.median(ms))
     for key, p, needed in (("p90", 0.90, 29), ("p95", 0.95, 59), ("p99", 0.99, 299)):
         if len(ms) < needed:
-            check.true(f"{where}.latency_ms.{key}", latency.get(key) is None, f"given from {len(ms)} runs, {needed} needed")
+            said = f"given from {len(ms)} runs, {needed} needed"
+            check.true(f"{where}.latency_ms.{key}", latency.get(key) is None, said)
         else:
             check.value(f"{where}.latency_ms.{key}", latency.get(key), percentile(ordered, p))
     speedup = get(model, "against_base.speedup.value")
     if speedup is not None and base_ms:
         check.value(f"{where}.speedup.value", speedup, statistics.median(base_ms) / statistics.median(ms))
         ends = get(model, "against_base.speedup.ci95")
-        check.true(f"{where}.speedup.ci95", not ends or ends[0] * 0.999 <= speedup <= ends[1] * 1.001, f"{ends} without {speedup}")
+        holds = not ends or ends[0] * 0.999 <= speedup <= ends[1] * 1.001
+        check.true(f"{where}.speedup.ci95", holds, f"{ends} without {speedup}")
 
 
 def index(labels, name):
@@ -235,14 +241,18 @@ def main():
         if own:
             check_quality(check, where, model, own, classes)
         if k and own:
-            check.true(where, [i["row"] for i in own] == [i["row"] for i in base], "answers other rows than the original")
+            same = [i["row"] for i in own] == [i["row"] for i in base]
+            check.true(where, same, "answers other rows than the original")
+            if not same:
+                continue
             check_pairs(check, where, model, base, own)
         check_latency(check, where, model, ms.get(where, []), ms.get(models[0]["name"], []))
         size = model.get("size_bytes")
         if size:
             check.value(f"{where}.compression", model.get("compression"), models[0]["size_bytes"] / size)
             if record.get("f32_bytes"):
-                check.value(f"{where}.size_percent_of_f32", model.get("size_percent_of_f32"), 100 * size / record["f32_bytes"])
+                share = 100 * size / record["f32_bytes"]
+                check.value(f"{where}.size_percent_of_f32", model.get("size_percent_of_f32"), share)
     for line in check.bad:
         print(line)
     print(f"{check.checked} values checked, {len(check.bad)} disagree")

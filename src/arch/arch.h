@@ -7,7 +7,7 @@
 
 struct json_t; // jansson
 
-enum { ARCH_MAX_ROWS = 40, ARCH_MAX_K = 65536 /* int8 sums stay exact in 32 bits */ };
+enum { ARCH_MAX_K = 65536 }; // int8 sums stay exact in 32 bits: 255 * 128 * 2^16 < 2^31
 
 enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE };
 
@@ -78,9 +78,9 @@ struct arch {
 const struct arch *const *archs_all(size_t *count);
 const struct arch *arch_find(const char *model_type); // NULL: unknown
 
-// Which rows a model of this config has.
 // (N, K) of a row under a config; K = 1 for vectors.
 void arch_row_shape(const struct arch_row *row, const struct config *c, size_t *n, size_t *k);
+// Which rows a model of this config has.
 bool arch_row_used(const struct arch_row *row, const struct config *c);
 
 #endif

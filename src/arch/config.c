@@ -24,13 +24,10 @@ enum pare_status config_size(const struct config_reader *r, const char *key, con
     v = get(r, alias);
     if (v) key = alias;
   }
-  if (!v) {
-    if (fallback == CONFIG_REQUIRED) return error_set(r->err, PARE_DATA, "%s: missing key %s", r->file, key);
-    *out = fallback;
-    return PARE_OK;
-  }
-  if (!json_is_integer(v)) return wrong(r, key, "an integer", v);
-  json_int_t i = json_integer_value(v);
+  if (!v && fallback == CONFIG_REQUIRED) return error_set(r->err, PARE_DATA, "%s: missing key %s", r->file, key);
+  if (v && !json_is_integer(v)) return wrong(r, key, "an integer", v);
+  // A default may be computed (GPT-2's 4 x width), so it is held to the range as well.
+  json_int_t i = v ? json_integer_value(v) : (json_int_t)fallback;
   if (i < 1 || (uint64_t)i > max)
     return error_set(r->err, PARE_DATA, "%s: %s: expected 1 to %zu, found %lld", r->file, key, max, (long long)i);
   *out = (size_t)i;

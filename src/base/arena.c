@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -22,8 +23,9 @@ void arena_free(struct arena *a) {
 
 void *arena_take(struct arena *a, size_t bytes) {
   size_t need = arena_need(bytes);
-  assert(need <= a->size - a->used);
-  if (need > a->size - a->used) abort(); // also in release builds: an overrun here would corrupt memory silently
+  bool fits = need >= bytes && need <= a->size - a->used; // need < bytes: the rounding wrapped
+  assert(fits);
+  if (!fits) abort(); // also in release builds: an overrun here would corrupt memory silently
   uint8_t *p = a->base + a->used;
   a->used += need;
   if (a->used > a->peak) a->peak = a->used;

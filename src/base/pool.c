@@ -1,9 +1,10 @@
 // pool.c - see pool.h. One 64-bit gate says which run is open and how many workers are inside it:
 //   run number << 32 | open << 31 | workers inside
-// A worker enters an open run it has not yet seen, claims jobs from a shared counter until none are left, and leaves. The
-// caller works too, then closes the gate and waits only for workers that are inside, so one that overslept delays nobody.
-// The run's description changes only while the gate is closed and empty. Sleeping and waking pair a sequentially consistent
-// store with a load of the other side's word, then decide under the lock: one of the two always sees the other.
+// A worker enters an open run it has not yet seen, claims jobs from a shared counter until none are left, and leaves.
+// The caller works too, then closes the gate and waits only for workers that are inside, so one that overslept delays
+// nobody. The run's description changes only while the gate is closed and empty. Sleeping and waking pair a
+// sequentially consistent store with a load of the other side's word, then decide under the lock: one of the two always
+// sees the other.
 #include "base/pool.h"
 
 #include <assert.h>
@@ -44,7 +45,7 @@ struct pool {
 
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
   pthread_cond_t work, done;
-  atomic_size_t sleeping;     // workers in work
+  atomic_size_t sleeping;      // workers in work
   atomic_bool caller_sleeping; // in done
   atomic_bool stop;
 };
@@ -81,7 +82,8 @@ static void sleep_until_work(struct pool *p, uint64_t seen) {
   pthread_mutex_unlock(&p->lock);
 }
 
-// Returns true when a run that was not seen before is open, or false to stop. Neither holds a claim: the run may be over.
+// Returns true when a run that was not seen before is open, or false to stop. Neither holds a claim: the run may be
+// over.
 static bool wait_for_work(struct pool *p, uint64_t seen) {
   uint64_t start = clock_ns();
   for (unsigned i = 1;; i++) {

@@ -88,6 +88,9 @@ static enum pare_status load_provenance(pare_model *m, const char *dir, struct p
   if (!file) return error_no_memory(err);
   enum pare_status s = file_exists(file) ? json_file_load(file, &m->provenance, err) : PARE_OK;
   if (!s && m->provenance && !json_is_object(m->provenance)) s = error_set(err, PARE_DATA, "%s: expected a JSON object", file);
+  const json_t *scheme = s ? NULL : json_object_get(m->provenance, "scheme");
+  if (scheme && (!json_is_string(scheme) || json_string_length(scheme) >= sizeof m->scheme))
+    s = error_set(err, PARE_DATA, "%s: scheme: expected a name of at most %zu bytes", file, sizeof m->scheme - 1);
   free(file);
   return s;
 }
@@ -210,6 +213,22 @@ struct model_bytes model_bytes(const pare_model *m) {
   return b;
 }
 
+// A text without tokens leaves nothing to compute on: a model without special tokens reads its end-of-text token instead.
+static enum pare_status put_end_of_text(const pare_model *m, struct encoded *out, struct pare_error *err) {
+  int64_t id = tokenizer_special_id(m->tokenizer, "eos_token");
+  if (id < 0) return error_set(err, PARE_DATA, "%s: the text has no tokens and the model no end-of-text token", m->path);
+  if (!out->cap) {
+    out->ids = malloc(sizeof *out->ids);
+    out->types = malloc(sizeof *out->types);
+    if (!out->ids || !out->types) return error_no_memory(err);
+    out->cap = 1;
+  }
+  out->ids[0] = (uint32_t)id;
+  out->types[0] = 0;
+  out->len = 1;
+  return PARE_OK;
+}
+
 enum pare_status model_tokenize(const pare_model *m, const struct pare_text *text, size_t max_tokens, bool only_first,
                                 struct encoded *out, struct pare_error *err) {
   if (!m->tokenizer)
@@ -221,11 +240,5 @@ enum pare_status model_tokenize(const pare_model *m, const struct pare_text *tex
   enum pare_status s = tokenizer_encode(m->tokenizer, (struct text_span){text->text, text->len},
                                         (struct text_span){text->pair, text->pair_len}, &opt, out, err);
   if (s || out->len) return s;
-  // Nothing to compute on: a model without special tokens reads its end-of-text token instead.
-  int64_t id = tokenizer_special_id(m->tokenizer, "eos_token");
-  if (id < 0 || !out->cap) return error_set(err, PARE_DATA, "%s: the text has no tokens and the model no end-of-text token", m->path);
-  out->ids[0] = (uint32_t)id;
-  out->types[0] = 0;
-  out->len = 1;
-  return PARE_OK;
+  return put_end_of_text(m, out, err);
 }

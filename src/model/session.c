@@ -7,6 +7,7 @@
 #include "base/size.h"
 
 // Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets. B <= R, every sequence having a row.
+// No overflow: R <= 2^24 rows of less than 2^20 values each (3 C, F <= 2^16, and a few of C), and attention's D * P per thread.
 static size_t arena_size(const pare_model *m, size_t R) {
   size_t lists = 2 * arena_need(R * sizeof(uint32_t)) + arena_need(R) + arena_need((R + 1) * sizeof(size_t));
   return lists + m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
@@ -14,6 +15,8 @@ static size_t arena_size(const pare_model *m, size_t R) {
 
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err) {
   *out = NULL;
+  if (batch_tokens > SESSION_MAX_TOKENS)
+    return error_set(err, PARE_USAGE, "%s: a batch of %zu tokens: at most %d expected", model->path, batch_tokens, SESSION_MAX_TOKENS);
   pare_session *s = calloc(1, sizeof *s);
   if (!s) return error_no_memory(err);
   s->model = model;

@@ -11,7 +11,10 @@ struct pare_session {
   size_t batch_tokens; // most rows in one forward pass
 };
 
-// batch_tokens 0: the model's longest sequence; raised to it when smaller.
+enum { SESSION_MAX_TOKENS = 1 << 24 }; // keeps every size of the arena far from overflow
+
+// batch_tokens 0: the model's longest sequence; when smaller than that, no longer sequence is taken. PARE_USAGE beyond
+// SESSION_MAX_TOKENS.
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err);
 void session_close(pare_session *s);
 

@@ -78,30 +78,51 @@ static enum pare_status wrong_shape(const struct tensor *t, size_t rank, const s
   return error_set(err, PARE_DATA, "%s: tensor %s: expected shape %s, found %s", t->file, t->name, expected, found);
 }
 
+// What a quant_state says must be what is computed: block sizes, code book, and the matrix's own shape (the codes are flat).
+static enum pare_status check_quant_state(const json_t *state, const struct tensor *t, struct stored *s, struct pare_error *err) {
+  json_int_t block = json_integer_value(json_object_get(state, "blocksize"));
+  const char *type = json_string_value(json_object_get(state, "quant_type"));
+  if (block != NF4_BLOCK || !type || strcmp(type, "nf4") != 0)
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected quant_type nf4 with blocksize 64, found %.20s with %lld", t->file,
+                     t->name, type ? type : "none", (long long)block);
+  const json_t *shape = json_object_get(state, "shape");
+  json_int_t N = json_integer_value(json_array_get(shape, 0)), K = json_integer_value(json_array_get(shape, 1));
+  if (json_array_size(shape) != 2 || N < 0 || (size_t)N != s->N || K < 0 || (size_t)K != s->K)
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected shape [%zu, %zu], found [%lld, %lld]", t->file, t->name, s->N, s->K,
+                     (long long)N, (long long)K);
+  if (s->encoding != &encoding_nf4_dq) return PARE_OK;
+  json_int_t nested_block = json_integer_value(json_object_get(state, "nested_blocksize"));
+  if (nested_block != NF4_NESTED_BLOCK)
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected nested_blocksize 256, found %lld", t->file, t->name,
+                     (long long)nested_block);
+  const json_t *offset = json_object_get(state, "nested_offset");
+  s->nested_offset = (float)json_number_value(offset);
+  return json_is_number(offset) ? PARE_OK
+                                : error_set(err, PARE_DATA, "%s: tensor %s: nested_offset: expected a number", t->file, t->name);
+}
+
 // bitsandbytes keeps what is not a tensor as JSON bytes in a tensor of its own.
 static enum pare_status read_quant_state(const pare_model *m, const char *name, struct stored *s, struct pare_error *err) {
   const struct tensor *t = find_part(m, name, ".quant_state.bitsandbytes__nf4");
   if (!t) return error_set(err, PARE_DATA, "%s: tensor %s.quant_state.bitsandbytes__nf4 is missing", m->path, name);
   json_t *state = json_loadb((const char *)t->data, t->bytes, 0, NULL);
-  if (!json_is_object(state)) {
-    json_decref(state);
-    return error_set(err, PARE_DATA, "%s: tensor %s: expected a JSON object", t->file, t->name);
-  }
-  json_int_t block = json_integer_value(json_object_get(state, "blocksize"));
-  const char *type = json_string_value(json_object_get(state, "quant_type"));
-  json_int_t nested_block = json_integer_value(json_object_get(state, "nested_blocksize"));
-  s->nested_offset = (float)json_number_value(json_object_get(state, "nested_offset"));
-  enum pare_status status = PARE_OK;
-  if (block != NF4_BLOCK || !type || strcmp(type, "nf4") != 0)
-    status = error_set(err, PARE_DATA, "%s: tensor %s: expected quant_type nf4 with blocksize 64, found %.20s with %lld", t->file,
-                       t->name, type ? type : "none", (long long)block);
-  else if (s->encoding == &encoding_nf4_dq && nested_block != NF4_NESTED_BLOCK)
-    status = error_set(err, PARE_DATA, "%s: tensor %s: expected nested_blocksize 256, found %lld", t->file, t->name,
-                       (long long)nested_block);
+  enum pare_status status = json_is_object(state)
+                                ? check_quant_state(state, t, s, err)
+                                : error_set(err, PARE_DATA, "%s: tensor %s: expected a JSON object", t->file, t->name);
   json_decref(state);
   if (!status && memcmp(s->parts[2].data, nf4_codebook, sizeof nf4_codebook) != 0)
     status = error_set(err, PARE_DATA, "%s: tensor %s.quant_map: not the NF4 code book", t->file, name);
   return status;
+}
+
+// compressed-tensors writes a zero point beside asymmetric values, and at times zeros beside symmetric ones.
+static enum pare_status check_symmetric(const pare_model *m, const char *name, struct pare_error *err) {
+  const struct tensor *t = find_part(m, name, "_zero_point");
+  for (size_t i = 0; t && i < t->bytes; i++) {
+    if (t->data[i])
+      return error_set(err, PARE_DATA, "%s: tensor %s: expected zeros (symmetric values), found a zero point", t->file, t->name);
+  }
+  return PARE_OK;
 }
 
 // Tries to read weight `name` of shape (N, K) as encoding e. *matched says whether its parts are there with the right types;
@@ -129,7 +150,7 @@ static enum pare_status try_encoding(const pare_model *m, const struct encoding 
   }
   *out = s;
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return read_quant_state(m, name, out, err);
-  return PARE_OK;
+  return e->integer ? check_symmetric(m, name, err) : PARE_OK;
 }
 
 static enum pare_status resolve_matrix(const pare_model *m, const struct arch_row *row, struct weight *w, struct pare_error *err) {

@@ -66,7 +66,3 @@ void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weig
   struct norm_job j = {ctx->kernels, x, y, r, gamma->vector, beta->vector, eps, rows, C};
   pool_run(ctx->pool, norm_rows, &j, size_ceil_div(rows, ROWS_PER_JOB));
 }
-
-void nn_add(struct nn_ctx *ctx, float *x, const float *r, size_t n) {
-  ctx->kernels->add(x, r, n);
-}

@@ -12,8 +12,6 @@
 #include "kernel/kernel.h"
 #include "pack/pack.h"
 
-struct nn_input;
-
 // A weight as a model holds it.
 struct weight {
   const char *name;      // the tensor's name in the file
@@ -63,11 +61,7 @@ size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 
 // y[i] (+)= embedding row ids[i]; rows split over threads.
 void nn_embed(struct nn_ctx *ctx, const struct weight *w, const uint32_t *ids, size_t n, bool add, float *y);
-
 size_t nn_embed_scratch_bytes(size_t threads, size_t C);
-
-// x += r over n values.
-void nn_add(struct nn_ctx *ctx, float *x, const float *r, size_t n);
 
 // y row = layernorm(x row [+ r row]) for rows; when r is given the sum is also written back to x (the residual stream).
 // y may be x.

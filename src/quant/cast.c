@@ -5,9 +5,10 @@
 
 #include "quant/scheme.h"
 
-// f16 rounds 65520 and above to infinity.
+// From half a unit above the largest value on, rounding gives infinity: 65504 + 16 for f16, (2 - 2^-7 + 2^-8) 2^127 for bf16.
 static bool fits(const struct encoding *e, float x) {
-  return isfinite(x) && (e != &encoding_f16 || fabsf(x) < 65520.0f);
+  if (e == &encoding_f16) return fabsf(x) < 65520.0f;
+  return e == &encoding_bf16 ? fabsf(x) < 0x1.ffp127f : isfinite(x);
 }
 
 static void put(const struct encoding *e, uint8_t *out, size_t i, float x) {

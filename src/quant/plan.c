@@ -7,6 +7,7 @@
 #include <string.h>
 
 struct rule {
+  const char *text; // as given, for messages
   pcre2_code *regex;
   const struct scheme *scheme;
 };
@@ -17,11 +18,14 @@ struct planner {
   struct rule *rules;
   size_t rule_count;
   const struct scheme *f16;
+  enum pare_status status; // of matching rules: the first failure
+  struct pare_error *err;
 };
 
 static enum pare_status parse_rule(const char *text, struct rule *out, struct pare_error *err) {
   const char *eq = strrchr(text, '=');
   if (!eq || eq == text || !eq[1]) return error_set(err, PARE_USAGE, "--keep %.80s: expected REGEX=SCHEME", text);
+  out->text = text;
   enum pare_status s = scheme_find(eq + 1, &out->scheme, err);
   if (s) return s;
   int code;
@@ -33,12 +37,19 @@ static enum pare_status parse_rule(const char *text, struct rule *out, struct pa
   return error_set(err, PARE_USAGE, "--keep %.80s: at %zu: %s", text, (size_t)at, (const char *)message);
 }
 
-static const struct scheme *rule_for(const struct planner *p, const char *name) {
+// The scheme of the first rule that matches; NULL when none does.
+static const struct scheme *rule_for(struct planner *p, const char *name) {
   const struct scheme *found = NULL;
-  for (size_t i = 0; i < p->rule_count && !found; i++) {
-    pcre2_match_data *match = pcre2_match_data_create_from_pattern(p->rules[i].regex, NULL);
-    if (match && pcre2_match(p->rules[i].regex, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) >= 0) found = p->rules[i].scheme;
+  for (size_t i = 0; i < p->rule_count && !found && !p->status; i++) {
+    const struct rule *rule = &p->rules[i];
+    pcre2_match_data *match = pcre2_match_data_create_from_pattern(rule->regex, NULL);
+    int n = match ? pcre2_match(rule->regex, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) : PCRE2_ERROR_NOMEMORY;
     pcre2_match_data_free(match);
+    if (n >= 0) {
+      found = rule->scheme;
+    } else if (n != PCRE2_ERROR_NOMATCH) { // a pattern that backtracks without end, say
+      p->status = error_set(p->err, PARE_USAGE, "--keep %.80s: cannot be matched against %s (PCRE2 error %d)", rule->text, name, n);
+    }
   }
   return found;
 }
@@ -47,9 +58,17 @@ static bool is_nf4(const struct scheme *s) {
   return s->encoding == &encoding_nf4 || s->encoding == &encoding_nf4_dq;
 }
 
-static const struct scheme *scheme_for(const struct planner *p, const struct arch_row *row, const char *name) {
+// One quantization_config describes a portable file, so beside the scheme's own encoding it holds plain F16 only.
+static enum pare_status check_rule(const struct planner *p, const struct rule *r, struct pare_error *err) {
+  const struct scheme *wanted = p->plan->scheme;
+  if (!p->plan->portable || r->scheme == wanted || r->scheme == p->f16) return PARE_OK;
+  if (wanted->method == &method_cast && r->scheme->method == &method_cast) return PARE_OK;
+  return error_set(err, PARE_USAGE, "--keep %.80s: a portable %s file holds %s and f16 only", r->text, wanted->name, wanted->name);
+}
+
+static const struct scheme *scheme_for(struct planner *p, const struct arch_row *row, const char *name) {
   const struct scheme *kept = rule_for(p, name), *wanted = p->plan->scheme;
-  if (kept) return kept;
+  if (kept && !(p->plan->portable && kept == wanted)) return kept;
   if (!p->plan->portable || wanted->method == &method_cast) return wanted;
   if (row->role == ROLE_EMBEDDING) return p->f16;
   if (is_nf4(wanted)) return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
@@ -104,15 +123,19 @@ enum pare_status plan_make(const pare_model *m, const struct scheme *scheme, con
   *out = (struct plan){.scheme = scheme, .portable = options->portable};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
-  struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count};
+  struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count, .err = err};
   size_t count = 0;
   model_each_weight(m, count_item, &count);
   out->items = calloc(count ? count : 1, sizeof *out->items);
   p.rules = calloc(p.rule_count ? p.rule_count : 1, sizeof *p.rules);
   enum pare_status s = out->items && p.rules ? PARE_OK : error_no_memory(err);
   if (!s) s = scheme_find("f16", &p.f16, err);
-  for (size_t i = 0; !s && i < p.rule_count; i++) s = parse_rule(options->keep[i], &p.rules[i], err);
+  for (size_t i = 0; !s && i < p.rule_count; i++) {
+    s = parse_rule(options->keep[i], &p.rules[i], err);
+    if (!s) s = check_rule(&p, &p.rules[i], err);
+  }
   if (!s) model_each_weight(m, add_item, &p);
+  if (!s) s = p.status;
   if (!s) s = check_source(out, m, err);
   if (!s) out->method_name = quant_method(out);
   for (size_t i = 0; p.rules && i < p.rule_count; i++) pcre2_code_free(p.rules[i].regex);

@@ -114,8 +114,9 @@ static void double_quantize(const float *absmax, size_t blocks, struct stored *o
     float m = 0;
     for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(absmax[b0 + i] - out->nested_offset));
     nested[b0 / NF4_NESTED_BLOCK] = m;
+    float inverse = 1.0f / m; // infinite where the magnitudes are all (nearly) the mean
     for (size_t i = 0; i < n; i++) {
-      float v = m > 0 ? (absmax[b0 + i] - out->nested_offset) * (1.0f / m) : 0;
+      float v = isfinite(inverse) ? (absmax[b0 + i] - out->nested_offset) * inverse : 0;
       codes[b0 + i] = m > 0 ? nested_code(map, v < -1 ? -1 : v > 1 ? 1 : v) : 0;
     }
   }

@@ -79,15 +79,20 @@ void tensor_list_free(struct tensor_list *t) {
 
 static json_t *bitsandbytes_config(const struct plan *p) {
   json_t *skip = json_array();
-  for (size_t i = 0; i < p->count; i++) { // heads stay plain: named, so that transformers does not expect them in 4 bits
+  bool head = false;
+  for (size_t i = 0; i < p->count; i++) { // heads and --keep: named, so that transformers does not expect them in 4 bits
     const struct plan_item *item = &p->items[i];
-    if (!item->scheme || !item->row->bare || item->scheme->method != &method_cast) continue;
+    if (!item->scheme || item->scheme->method != &method_cast || item->row->role == ROLE_EMBEDDING) continue;
+    // transformers takes a name as a regular expression and as an ending: "classifier" alone would name pre_classifier too.
+    bool bare = item->row->bare;
     char module[200];
-    snprintf(module, sizeof module, "^%.*s$", (int)(strlen(item->weight->name) - strlen(".weight")), item->weight->name);
+    snprintf(module, sizeof module, "%s%.*s%s", bare ? "^" : "", (int)(strlen(item->weight->name) - strlen(".weight")),
+             item->weight->name, bare ? "$" : "");
     json_array_append_new(skip, json_string(module));
+    head |= bare;
   }
   // A tied language model has no head tensor of its own, yet transformers would look for one in 4 bits.
-  if (json_array_size(skip) == 0) json_array_append_new(skip, json_string("lm_head"));
+  if (!head) json_array_append_new(skip, json_string("lm_head"));
   return json_pack("{s:s, s:b, s:b, s:s, s:s, s:s, s:b, s:f, s:b, s:b, s:o}", "quant_method", "bitsandbytes", "load_in_4bit", 1,
                    "load_in_8bit", 0, "bnb_4bit_compute_dtype", "float32", "bnb_4bit_quant_storage", "uint8", "bnb_4bit_quant_type",
                    "nf4", "bnb_4bit_use_double_quant", p->scheme->encoding == &encoding_nf4_dq, "llm_int8_threshold", 6.0,
@@ -139,6 +144,7 @@ static enum pare_status write_config(const pare_model *m, const struct plan *p, 
     json_object_set_new(config, "dtype", json_string(type));
     if (json_object_get(config, "torch_dtype")) json_object_set_new(config, "torch_dtype", json_string(type));
   }
+  json_object_del(config, "quantization_config"); // the source's
   if (p->method_name) {
     json_t *q = !strcmp(p->method_name, "pare")           ? pare_config(p)
                 : !strcmp(p->method_name, "bitsandbytes") ? bitsandbytes_config(p)

@@ -1,0 +1,169 @@
+// compare.c - pare compare
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "command.h"
+
+struct options {
+  struct args_common common;
+  const char *schemes, *data, *text_column, *label_column, *labels, *template_text;
+  const char *output, *report, *markdown, *samples, *gate;
+  bool multi_label;
+  size_t max_tokens, limit, iterations;
+  uint64_t seed;
+};
+
+// What the options name, made ready before the long work.
+struct prepared {
+  const char **schemes;
+  size_t scheme_count;
+  char **candidates;
+  size_t candidate_count;
+  struct labels labels;
+  struct opened opened;
+};
+
+static enum pare_status check(const struct options *o, const struct args *args, struct pare_error *err) {
+  if (args->count < 1) return error_set(err, PARE_USAGE, "compare: expected MODEL, found nothing");
+  if (!o->schemes && args->count == 1)
+    return error_set(err, PARE_USAGE, "compare: expected --schemes a,b,c or CANDIDATE directories");
+  if (!o->data) return error_set(err, PARE_USAGE, "compare: expected --data FILE");
+  if (o->gate && !file_exists(o->gate)) return error_set(err, PARE_NOFILE, "no gate file %s", o->gate);
+  enum pare_status status = output_probe(o->output, err);
+  if (status == PARE_OK) status = output_probe(o->report, err);
+  if (status == PARE_OK) status = output_probe(o->markdown, err);
+  if (status == PARE_OK) status = output_probe(o->samples, err);
+  return status;
+}
+
+static enum pare_status prepare(const struct options *o, const struct args *args, struct prepared *p,
+                                struct pare_error *err) {
+  enum pare_status status = PARE_OK;
+  if (o->schemes) status = args_split(o->schemes, "schemes", &p->schemes, &p->scheme_count, err);
+  if (status == PARE_OK && o->labels) status = labels_parse(o->labels, &p->labels, err);
+  if (status == PARE_OK) status = resolve_model(args->words[0], &p->opened.path, err);
+  p->candidates = calloc(args->count, sizeof *p->candidates);
+  if (status == PARE_OK && !p->candidates) status = error_no_memory(err);
+  for (size_t i = 1; status == PARE_OK && i < args->count; i++) {
+    status = resolve_model(args->words[i], &p->candidates[i - 1], err);
+    p->candidate_count += status == PARE_OK;
+  }
+  if (status == PARE_OK) status = open_engine(&o->common, &p->opened, err);
+  return status;
+}
+
+static void prepared_free(struct prepared *p) {
+  for (size_t i = 0; i < p->candidate_count; i++) free(p->candidates[i]);
+  free(p->candidates);
+  free(p->schemes);
+  labels_free(&p->labels);
+  opened_close(&p->opened);
+}
+
+static enum pare_status compare(const struct options *o, const struct args *args, const struct prepared *p,
+                                pare_record **record, struct pare_error *err) {
+  struct progress progress;
+  struct pare_compare_options options = {
+      .schemes = p->schemes,
+      .scheme_count = p->scheme_count,
+      .candidates = (const char *const *)p->candidates,
+      .candidate_count = p->candidate_count,
+      .classify = {.labels = p->labels.count ? p->labels.phrases : NULL,
+                   .label_count = p->labels.count,
+                   .template_text = o->template_text,
+                   .multi_label = o->multi_label,
+                   .max_tokens = o->max_tokens},
+      .data = {.text_column = o->text_column, .label_column = o->label_column, .limit = o->limit},
+      .data_labels = p->labels.count ? p->labels.names : NULL,
+      .iterations = o->iterations,
+      .seed = o->seed,
+      .gate = o->gate,
+      .samples = o->samples,
+      .command = args->command,
+      .progress = progress_start(&progress, &o->common),
+  };
+  enum pare_status status = pare_compare(p->opened.engine, p->opened.path, o->data, &options, record, err);
+  progress_end(&progress);
+  return status;
+}
+
+// Files are written whatever the gate said: a failed gate is when they are wanted most.
+static enum pare_status print(const struct options *o, const pare_record *record, struct pare_error *err) {
+  enum pare_status status = output_file(record, PARE_JSON, o->output, err);
+  if (status == PARE_OK) status = output_file(record, PARE_HTML, o->report, err);
+  if (status == PARE_OK) status = output_file(record, PARE_MARKDOWN, o->markdown, err);
+  if (status == PARE_OK) status = output_record(record, &o->common, err);
+  return status;
+}
+
+static enum pare_status run(const void *values, const struct args *args, struct pare_error *err) {
+  const struct options *o = values;
+  struct prepared p = {0};
+  pare_record *record = NULL;
+  enum pare_status status = check(o, args, err);
+  if (status == PARE_OK) status = prepare(o, args, &p, err);
+  if (status == PARE_OK) status = compare(o, args, &p, &record, err);
+  if (record) {
+    struct pare_error print_err = {0};
+    enum pare_status printed = print(o, record, &print_err);
+    if (printed != PARE_OK) {
+      status = printed;
+      *err = print_err;
+    }
+  }
+  pare_record_close(record);
+  prepared_free(&p);
+  return status;
+}
+
+static const struct arg_option table[] = {
+    {"schemes", 0, ARG_STRING, offsetof(struct options, schemes), "A,B,C",
+     "quantize MODEL in these ways; `pare schemes` lists them"},
+    {"data", 0, ARG_STRING, offsetof(struct options, data), "FILE",
+     "labelled texts: .csv, .tsv, .jsonl, or .txt without labels"},
+    {"text-column", 0, ARG_STRING, offsetof(struct options, text_column), "NAME", "column with the text (text)"},
+    {"label-column", 0, ARG_STRING, offsetof(struct options, label_column), "NAME", "column with the label (label)"},
+    {"limit", 0, ARG_SIZE, offsetof(struct options, limit), "N", "first N rows only"},
+    {"iterations", 0, ARG_SIZE, offsetof(struct options, iterations), "N",
+     "latency runs per model (300); P95 needs 59, P99 needs 299"},
+    {"labels", 0, ARG_STRING, offsetof(struct options, labels), "A,B,C",
+     "zero-shot over an NLI model: phrases to choose from;\nNAME=phrase for a label NAME of the data"},
+    {"template", 0, ARG_STRING, offsetof(struct options, template_text), "TEXT",
+     "sentence a phrase is put into (\"This example is {}.\")"},
+    {"multi-label", 0, ARG_FLAG, offsetof(struct options, multi_label), NULL,
+     "labels do not exclude each other: independent scores"},
+    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N",
+     "cut texts to N tokens (the model's longest)"},
+    {"gate", 0, ARG_STRING, offsetof(struct options, gate), "FILE",
+     "limits (YAML or JSON); exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE"},
+    {"report", 0, ARG_STRING, offsetof(struct options, report), "FILE", "the report as one HTML page"},
+    {"markdown", 0, ARG_STRING, offsetof(struct options, markdown), "FILE", "the report as Markdown"},
+    {"output", 'o', ARG_STRING, offsetof(struct options, output), "FILE", "the whole record as JSON"},
+    {"samples", 0, ARG_STRING, offsetof(struct options, samples), "FILE", "every answer and timing as JSON lines"},
+    {"seed", 0, ARG_SEED, offsetof(struct options, seed), "N", "of interleaving and bootstrap intervals (0)"},
+};
+static const struct arg_spec spec = {
+    .name = "compare",
+    .usage = "MODEL (--schemes A,B,C | CANDIDATE...) --data FILE [options]",
+    .about =
+        "The main job. Quantizes MODEL in several ways (or takes directories quantized earlier), runs every candidate "
+        "and the\n"
+        "original on the same texts in turns, and says what each costs and brings: size, memory, load time, latency, "
+        "accuracy,\n"
+        "changed answers, each with its interval. Quantized copies go to a temporary folder and are removed. With "
+        "--gate the\n"
+        "verdict is the exit code; files are written even when the gate fails.",
+    .options = table,
+    .option_count = sizeof table / sizeof table[0],
+    .example =
+        "  pare compare agnews-gpt2 --schemes f16,int8,nf4 --data data/ag_news_test.csv --limit 500 --report "
+        "report.html\n"
+        "  pare compare nli-minilm ./nli-int8 --data data/mnli_dev_2000.jsonl --gate gate.yaml --output record.json\n",
+    .run = run,
+};
+
+enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err) {
+  struct options o = {.common = {0}};
+  return args_run(&spec, argc, argv, &o, err);
+}

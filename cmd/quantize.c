@@ -1,0 +1,95 @@
+// quantize.c - pare quantize
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "command.h"
+
+struct options {
+  struct args_common common;
+  const char *out, *scheme, *calibrate, *format;
+  struct args_list keep;
+  bool portable, even_if_larger, dry_run;
+};
+
+static enum pare_status check(const struct options *o, const struct args *args, struct pare_error *err) {
+  if (args->count != 1)
+    return error_set(err, PARE_USAGE, "quantize: expected one MODEL, found %zu arguments", args->count);
+  if (!o->scheme) return error_set(err, PARE_USAGE, "quantize: expected --scheme NAME; `pare schemes` lists them");
+  if (!o->out && !o->dry_run) return error_set(err, PARE_USAGE, "quantize: expected -o OUT (or --dry-run)");
+  if (o->calibrate) return error_set(err, PARE_UNAVAILABLE, "quantize: --calibrate is not built yet");
+  if (!o->format || strcmp(o->format, "hf") == 0) return PARE_OK;
+  if (strcmp(o->format, "gguf") == 0 || strcmp(o->format, "onnx") == 0) {
+    return error_set(err, PARE_UNAVAILABLE, "quantize: --format %s is not built yet; hf is", o->format);
+  }
+  return error_set(err, PARE_USAGE, "quantize: expected --format hf, gguf or onnx, found '%s'", o->format);
+}
+
+static enum pare_status run(const void *values, const struct args *args, struct pare_error *err) {
+  const struct options *o = values;
+  enum pare_status status = check(o, args, err);
+  if (status != PARE_OK) return status;
+  struct opened opened = {0};
+  struct progress progress = {.on = false};
+  pare_record *record = NULL;
+  status = resolve_model(args->words[0], &opened.path, err);
+  if (status == PARE_OK) status = open_engine(&o->common, &opened, err);
+  if (status == PARE_OK) {
+    struct pare_quantize_options options = {.scheme = o->scheme,
+                                            .keep = o->keep.items,
+                                            .keep_count = o->keep.count,
+                                            .portable = o->portable,
+                                            .format = o->format,
+                                            .even_if_larger = o->even_if_larger,
+                                            .dry_run = o->dry_run,
+                                            .command = args->command,
+                                            .progress = progress_start(&progress, &o->common)};
+    status = pare_quantize(opened.engine, opened.path, o->out, &options, &record, err);
+    progress_end(&progress);
+  }
+  if (record) {
+    enum pare_status printed = output_record(record, &o->common, status == PARE_OK ? err : NULL);
+    if (status == PARE_OK) status = printed;
+  }
+  pare_record_close(record);
+  opened_close(&opened);
+  return status;
+}
+
+static const struct arg_option table[] = {
+    {"output", 'o', ARG_STRING, offsetof(struct options, out), "OUT", "directory to write; appears only when complete"},
+    {"scheme", 0, ARG_STRING, offsetof(struct options, scheme), "NAME",
+     "how to quantize; `pare schemes` lists the names"},
+    {"keep", 0, ARG_LIST, offsetof(struct options, keep), "REGEX=SCHEME",
+     "another scheme for tensors whose name matches; may be repeated,\nfirst match wins"},
+    {"portable", 0, ARG_FLAG, offsetof(struct options, portable), NULL,
+     "what other tools cannot hold in this scheme stays F16"},
+    {"format", 0, ARG_STRING, offsetof(struct options, format), "FORMAT", "hf (default), gguf or onnx"},
+    {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate), "FILE",
+     "texts for schemes that watch activations"},
+    {"even-if-larger", 0, ARG_FLAG, offsetof(struct options, even_if_larger), NULL,
+     "write although the result is not smaller"},
+    {"dry-run", 0, ARG_FLAG, offsetof(struct options, dry_run), NULL,
+     "show the plan and its exact sizes, write nothing"},
+};
+static const struct arg_spec spec = {
+    .name = "quantize",
+    .usage = "MODEL -o OUT --scheme NAME [options]",
+    .about =
+        "Writes a smaller copy of a model as a Hugging Face directory, with pare.json beside it saying where it came "
+        "from and an\n"
+        "input with its answer that every load checks again. Each tensor's encoding, bytes and error are shown. A "
+        "result that is\n"
+        "not smaller is not written (exit 1) unless --even-if-larger. OUT must not exist, or hold an earlier output.",
+    .options = table,
+    .option_count = sizeof table / sizeof table[0],
+    .example =
+        "  pare quantize models/agnews-gpt2 -o agnews-int8 --scheme int8\n"
+        "  pare quantize nli-minilm -o nli-nf4 --scheme nf4 --keep 'classifier=f16'\n",
+    .run = run,
+};
+
+enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err) {
+  struct options o = {.common = {0}};
+  return args_run(&spec, argc, argv, &o, err);
+}

@@ -1,0 +1,61 @@
+// api_eval.c - data and the main job, as the public interface.
+#include "api_record.h"
+#include "base/error.h"
+#include "eval/bench.h"
+#include "eval/compare.h"
+#include "eval/dataset.h"
+#include "quant/quantize.h"
+
+enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
+                                   struct pare_error *err) {
+  return dataset_open(path, options, out, err);
+}
+
+void pare_dataset_close(pare_dataset *data) {
+  dataset_close(data);
+}
+
+size_t pare_dataset_rows(const pare_dataset *data) {
+  return data->count;
+}
+
+struct pare_text pare_dataset_text(const pare_dataset *data, size_t row) {
+  return dataset_text(data, row);
+}
+
+const char *pare_dataset_label(const pare_dataset *data, size_t row) {
+  return data->rows[row].label;
+}
+
+// The status of making a record counts only when the work itself went well.
+static enum pare_status wrap(enum record_kind kind, enum pare_status status, json_t *tree, pare_record **record,
+                             struct pare_error *err) {
+  if (status != PARE_OK && status != PARE_REFUSED && status != PARE_INCONCLUSIVE) return status;
+  enum pare_status made = record_new(kind, tree, record, err);
+  return made == PARE_OK ? status : made;
+}
+
+enum pare_status pare_compare(pare_engine *engine, const char *original, const char *data,
+                              const struct pare_compare_options *options, pare_record **record,
+                              struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = compare_run(engine, original, data, options, quantize_model, &tree, err);
+  return wrap(RECORD_COMPARE, status, tree, record, err);
+}
+
+enum pare_status pare_eval(pare_engine *engine, const char *model, const char *data,
+                           const struct pare_compare_options *options, pare_record **record, struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = eval_run(engine, model, data, options, &tree, err);
+  return wrap(RECORD_EVAL, status, tree, record, err);
+}
+
+enum pare_status pare_bench(pare_engine *engine, const char *model, const struct pare_bench_options *options,
+                            pare_record **record, struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = bench_run(engine, model, options, &tree, err);
+  return wrap(RECORD_BENCH, status, tree, record, err);
+}

@@ -1,0 +1,258 @@
+// compare.c - see compare.h: quantize -> measure each model's cost in a process of its own -> open all -> answers ->
+// latency -> record -> recommendations -> gate.
+#include "eval/compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "report/gate.h"
+#include "report/report.h"
+#include "task/classify.h"
+
+static void tell(const struct comparison *c, const char *stage, size_t done, size_t total) {
+  const struct pare_progress *p = &c->options->progress;
+  if (p->report) p->report(p->context, stage, done, total);
+}
+
+static void close_all(struct comparison *c) {
+  for (size_t i = 0; i < c->count; i++) eval_subject_close(&c->subjects[i]);
+  free(c->subjects);
+  free(c->names);
+  free(c->label);
+  dataset_close(c->data);
+  dir_discard(&c->temp);
+}
+
+// ---- what is compared ----
+
+// base, base-2, base-3 ... until no subject before s bears it.
+static enum pare_status name_subject(struct comparison *c, struct eval_subject *s, const char *base, size_t base_len,
+                                     struct pare_error *err) {
+  for (size_t number = 1;; number++) {
+    char *name = malloc(base_len + 24);
+    if (!name) return error_no_memory(err);
+    if (number == 1) {
+      snprintf(name, base_len + 24, "%.*s", (int)base_len, base);
+    } else {
+      snprintf(name, base_len + 24, "%.*s-%zu", (int)base_len, base, number);
+    }
+    bool taken = false;
+    for (size_t i = 0; i < (size_t)(s - c->subjects); i++) taken |= strcmp(c->subjects[i].name, name) == 0;
+    if (!taken) {
+      s->name = name;
+      return PARE_OK;
+    }
+    free(name);
+  }
+}
+
+// A directory is called by its last part, trailing slashes apart.
+static enum pare_status add_path(struct comparison *c, const char *path, struct pare_error *err) {
+  struct eval_subject *s = &c->subjects[c->count++];
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/') end--;
+  size_t start = end;
+  while (start > 0 && path[start - 1] != '/') start--;
+  s->path = strdup(path);
+  if (!s->path) return error_no_memory(err);
+  return name_subject(c, s, path + start, end - start, err);
+}
+
+// Progress of a part of the work, under a stage name of ours.
+struct relay {
+  const struct comparison *c;
+  char stage[64];
+};
+
+static void relay_progress(void *context, const char *stage, size_t done, size_t total) {
+  (void)stage;
+  const struct relay *r = context;
+  tell(r->c, r->stage, done, total);
+}
+
+static enum pare_status add_scheme(struct comparison *c, const char *scheme, struct pare_error *err) {
+  struct eval_subject *s = &c->subjects[c->count++];
+  char folder[32];
+  snprintf(folder, sizeof folder, "%zu", c->count);
+  s->temporary = true;
+  s->path = path_join(c->temp.temp, folder);
+  if (!s->path) return error_no_memory(err);
+  enum pare_status status = name_subject(c, s, scheme, strlen(scheme), err);
+  if (status != PARE_OK) return status;
+  struct relay relay = {.c = c};
+  snprintf(relay.stage, sizeof relay.stage, "quantizing %s", scheme);
+  // A candidate that is not smaller is worth a row in the report, which says so.
+  struct pare_quantize_options options = {.scheme = scheme,
+                                          .even_if_larger = true,
+                                          .command = c->options->command,
+                                          .progress = {.report = relay_progress, .context = &relay}};
+  json_t *record = NULL;
+  status = c->quantize(c->engine, c->subjects[0].path, s->path, &options, &record, err);
+  json_decref(record);
+  return status;
+}
+
+static enum pare_status add_candidates(struct comparison *c, struct pare_error *err) {
+  enum pare_status status = c->options->scheme_count ? dir_create_temp(&c->temp, err) : PARE_OK;
+  for (size_t i = 0; status == PARE_OK && i < c->options->scheme_count; i++)
+    status = add_scheme(c, c->options->schemes[i], err);
+  for (size_t i = 0; status == PARE_OK && i < c->options->candidate_count; i++) {
+    status = add_path(c, c->options->candidates[i], err);
+  }
+  return status;
+}
+
+// ---- what they are compared on ----
+
+static enum pare_status check_task(const struct eval_subject *s, struct pare_error *err) {
+  switch (s->model->config.task) {
+    case ARCH_CLASSIFY: return PARE_OK;
+    case ARCH_LANGUAGE_MODEL:
+      return error_set(err, PARE_UNAVAILABLE,
+                       "%s is a language model: comparing what models generate is not built yet; classifiers are",
+                       s->path);
+    case ARCH_ENCODE: break;
+  }
+  return error_set(err, PARE_UNAVAILABLE, "%s is an encoder without a classification head: expected a classifier",
+                   s->path);
+}
+
+static enum pare_status open_data(struct comparison *c, const char *path, struct pare_error *err) {
+  const struct pare_classify_options *classify = &c->options->classify;
+  const pare_model *m = c->subjects[0].model;
+  c->classes = classify_label_count(m, classify);
+  c->names = calloc(c->classes, sizeof *c->names);
+  if (!c->names) return error_no_memory(err);
+  for (size_t i = 0; i < c->classes; i++) {
+    c->names[i] =
+        classify->label_count && c->options->data_labels ? c->options->data_labels[i] : classify_label(m, classify, i);
+  }
+  enum pare_status status = dataset_open(path, &c->options->data, &c->data, err);
+  if (status != PARE_OK) return status;
+  c->label = calloc(c->data->count, sizeof *c->label);
+  if (!c->label) return error_no_memory(err);
+  return accuracy_map_labels(c->data, c->names, c->classes, c->label, err);
+}
+
+// Zero-shot phrases are the same for all by construction; a model's own labels must be the original's.
+static enum pare_status check_labels(const struct comparison *c, const struct eval_subject *s, struct pare_error *err) {
+  const pare_model *m = s->model, *base = c->subjects[0].model;
+  if (m->config.N != base->config.N) {
+    return error_set(err, PARE_DATA, "%s: expected the original's %zu labels, found %zu", s->path, base->config.N,
+                     m->config.N);
+  }
+  for (size_t i = 0; i < m->config.N; i++) {
+    if (strcmp(m->labels[i], base->labels[i]) == 0) continue;
+    return error_set(err, PARE_DATA, "%s: label %zu: expected the original's %.80s, found %.80s", s->path, i,
+                     base->labels[i], m->labels[i]);
+  }
+  return PARE_OK;
+}
+
+static enum pare_status open_candidates(struct comparison *c, struct pare_error *err) {
+  for (size_t i = 1; i < c->count; i++) {
+    enum pare_status status = eval_subject_open(&c->subjects[i], c->engine, err);
+    if (status == PARE_OK) status = check_task(&c->subjects[i], err);
+    if (status == PARE_OK) status = check_labels(c, &c->subjects[i], err);
+    if (status != PARE_OK) return status;
+  }
+  // Open models are mapped: their files may go, and nothing is left behind whatever happens from here on.
+  dir_discard(&c->temp);
+  return PARE_OK;
+}
+
+static enum pare_status measure_costs(struct comparison *c, size_t baseline, struct pare_error *err) {
+  for (size_t i = 0; i < c->count; i++) {
+    tell(c, "measuring memory and load time", i, c->count);
+    struct eval_subject *s = &c->subjects[i];
+    enum pare_status status = cost_measure(c->engine, s->path, 0, baseline, &s->cost, err);
+    if (status != PARE_OK) return status;
+  }
+  return PARE_OK;
+}
+
+// ---- the whole ----
+
+static enum pare_status check_gate(const char *path, struct pare_error *err) {
+  json_t *gate = NULL;
+  enum pare_status status = path ? gate_load(path, &gate, err) : PARE_OK;
+  json_decref(gate);
+  return status;
+}
+
+// What can be refused is refused before the long work: gate file, original, data and labels first.
+static enum pare_status prepare(struct comparison *c, const char *original, const char *data, struct pare_error *err) {
+  size_t baseline = cost_resident_bytes();
+  size_t most = 1 + c->options->scheme_count + c->options->candidate_count;
+  c->subjects = calloc(most, sizeof *c->subjects);
+  if (!c->subjects) return error_no_memory(err);
+  enum pare_status status = check_gate(c->options->gate, err);
+  if (status == PARE_OK) status = add_path(c, original, err);
+  if (status == PARE_OK) status = eval_subject_open(&c->subjects[0], c->engine, err);
+  if (status == PARE_OK) status = check_task(&c->subjects[0], err);
+  if (status == PARE_OK) status = open_data(c, data, err);
+  if (status == PARE_OK) status = add_candidates(c, err);
+  if (status == PARE_OK) status = measure_costs(c, baseline, err);
+  if (status == PARE_OK) status = open_candidates(c, err);
+  return status;
+}
+
+static enum pare_status measure(struct comparison *c, struct pare_error *err) {
+  struct accuracy_pass pass = {.subjects = c->subjects,
+                               .count = c->count,
+                               .data = c->data,
+                               .classify = &c->options->classify,
+                               .classes = c->classes,
+                               .seed = c->options->seed,
+                               .progress = c->options->progress};
+  enum pare_status status = accuracy_run(&pass, err);
+  if (status == PARE_OK && c->iterations) status = compare_latency(c, err);
+  if (status == PARE_OK && c->options->samples) status = compare_samples(c, c->options->samples, err);
+  return status;
+}
+
+static enum pare_status run(struct comparison *c, const char *original, const char *data, json_t **record,
+                            struct pare_error *err) {
+  *record = NULL;
+  json_t *tree = NULL;
+  enum pare_status status = prepare(c, original, data, err);
+  if (status == PARE_OK) status = measure(c, err);
+  if (status == PARE_OK) status = compare_record(c, &tree, err);
+  if (status == PARE_OK) status = report_recommend(tree, err);
+  if (status == PARE_OK && c->options->gate) {
+    status = gate_apply(tree, c->options->gate, err);
+    const char *verdict = status == PARE_REFUSED ? "FAIL" : status == PARE_INCONCLUSIVE ? "INCONCLUSIVE" : NULL;
+    if (verdict) error_set(err, status, "gate %s: %s", c->options->gate, verdict);
+  }
+  close_all(c);
+  if (status == PARE_OK || status == PARE_REFUSED || status == PARE_INCONCLUSIVE) {
+    *record = tree;
+  } else {
+    json_decref(tree);
+  }
+  return status;
+}
+
+enum pare_status compare_run(pare_engine *engine, const char *original, const char *data,
+                             const struct pare_compare_options *options, compare_quantizer *quantize, json_t **record,
+                             struct pare_error *err) {
+  *record = NULL;
+  if (options->scheme_count + options->candidate_count == 0) {
+    return error_set(err, PARE_USAGE, "nothing to compare: expected schemes or candidates");
+  }
+  size_t iterations = options->iterations ? options->iterations : COMPARE_ITERATIONS;
+  struct comparison c = {.engine = engine, .options = options, .quantize = quantize, .iterations = iterations};
+  return run(&c, original, data, record, err);
+}
+
+enum pare_status eval_run(pare_engine *engine, const char *model, const char *data,
+                          const struct pare_compare_options *options, json_t **record, struct pare_error *err) {
+  struct pare_compare_options alone = *options;
+  alone.scheme_count = alone.candidate_count = 0;
+  alone.gate = NULL;
+  struct comparison c = {.engine = engine, .options = &alone};
+  return run(&c, model, data, record, err);
+}

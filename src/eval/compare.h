@@ -1,0 +1,51 @@
+// compare.h - the main job: every candidate against the original on the same texts, in turns.
+#ifndef PARE_EVAL_COMPARE_H
+#define PARE_EVAL_COMPARE_H
+
+#include "base/file.h"
+#include "eval/accuracy.h"
+
+// How a candidate is made from the original: quantize_model, handed in because quantizing lies beside evaluation, not
+// below it.
+typedef enum pare_status compare_quantizer(pare_engine *engine, const char *path, const char *out,
+                                           const struct pare_quantize_options *options, json_t **record,
+                                           struct pare_error *err);
+
+// See pare_compare and pare_eval. *record: the contract's compare JSON; set on PARE_OK, PARE_REFUSED and
+// PARE_INCONCLUSIVE.
+enum pare_status compare_run(pare_engine *engine, const char *original, const char *data,
+                             const struct pare_compare_options *options, compare_quantizer *quantize, json_t **record,
+                             struct pare_error *err);
+enum pare_status eval_run(pare_engine *engine, const char *model, const char *data,
+                          const struct pare_compare_options *options, json_t **record, struct pare_error *err);
+
+// ---- shared by compare*.c ----
+
+struct comparison {
+  pare_engine *engine;
+  const struct pare_compare_options *options;
+  compare_quantizer *quantize;
+  pare_dataset *data;
+  struct eval_subject *subjects;  // [0] is the original
+  size_t count;
+  const char **names;  // (classes) as the data calls them; borrowed from the options or the original
+  size_t classes;
+  int *label;          // (rows) class or -1
+  size_t iterations;   // latency runs per model; 0: none
+  struct outdir temp;  // quantized candidates, until they are open
+};
+
+// Latency of one text at a time, tokenization included. A round takes every model once, in an order drawn anew: one
+// untimed run, which brings the model's weights back into the cache as they would be if it ran alone, then up to
+// COMPARE_BLOCK timed ones on texts drawn from the data, the same for all models. Fills latency_ms and latency_order.
+enum { COMPARE_BLOCK = 5, COMPARE_WARM_UP_ROUNDS = 2, COMPARE_ITERATIONS = 300 };
+enum pare_status compare_latency(struct comparison *c, struct pare_error *err);
+
+// The record without recommendations and gate.
+enum pare_status compare_record(const struct comparison *c, json_t **record, struct pare_error *err);
+
+// Raw outcomes as JSON lines, by rename: {model, row, label, prediction, scores, logits} and {model, order,
+// latency_ms}.
+enum pare_status compare_samples(const struct comparison *c, const char *path, struct pare_error *err);
+
+#endif

@@ -1,0 +1,57 @@
+// eval_subject.c - see eval_subject.h.
+#include "eval/eval_subject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "model/info.h"
+
+enum pare_status eval_subject_open(struct eval_subject *s, pare_engine *engine, struct pare_error *err) {
+  enum pare_status status = model_open(engine, s->path, &s->model, err);
+  if (status == PARE_OK) status = session_open(s->model, 0, &s->session, err);
+  return status;
+}
+
+void eval_subject_close(struct eval_subject *s) {
+  session_close(s->session);
+  model_close(s->model);
+  free(s->name);
+  free(s->path);
+  free(s->prediction);
+  free(s->scores);
+  free(s->logits);
+  free(s->chunk_seconds);
+  free(s->latency_ms);
+  free(s->latency_order);
+  *s = (struct eval_subject){0};
+}
+
+json_t *eval_text_json(const char *text) {
+  if (!text) return json_null();
+  char *copy = strdup(text);
+  if (!copy) return NULL;
+  size_t len = strlen(copy);
+  for (size_t at = utf8_first_bad(copy, len); at < len; at += utf8_first_bad(copy + at, len - at)) copy[at] = '?';
+  json_t *json = json_stringn(copy, len);
+  free(copy);
+  return json;
+}
+
+json_t *eval_subject_json(const struct eval_subject *s, const struct eval_subject *base) {
+  const pare_model *m = s->model;
+  struct model_bytes b = model_bytes(m);
+  size_t base_bytes = base->model->tensors.file_bytes;
+  double f32_bytes = 4.0 * (double)base->model->parameters;
+  json_t *bytes = json_pack("{s:I, s:I, s:I, s:I}", "embedding", (json_int_t)b.embedding, "linear",
+                            (json_int_t)b.linear, "scale", (json_int_t)b.scale, "other", (json_int_t)b.other);
+  json_t *json = json_pack("{s:o, s:s, s:I, s:f, s:o, s:f, s:b, s:f, s:f, s:I, s:o}", "name", eval_text_json(s->name),
+                           "scheme", m->scheme, "size_bytes", (json_int_t)b.total, "size_percent_of_f32",
+                           100.0 * (double)b.total / f32_bytes, "bytes", bytes, "compression",
+                           (double)base_bytes / (double)b.total, "not_smaller", s != base && b.total >= base_bytes,
+                           "load_ms", s->cost.load_ms, "open_ms", s->cost.open_ms, "rss_bytes",
+                           (json_int_t)s->cost.rss_bytes, "coverage", model_coverage(m));
+  if (json && !s->temporary) json_object_set_new(json, "path", eval_text_json(s->path));
+  return json;
+}

@@ -1,0 +1,34 @@
+// eval_subject.h - one model under evaluation: where it is, what it costs, what it answered and how long that took.
+#ifndef PARE_EVAL_EVAL_SUBJECT_H
+#define PARE_EVAL_EVAL_SUBJECT_H
+
+#include <jansson.h>
+
+#include "eval/cost.h"
+#include "model/session.h"
+
+struct eval_subject {
+  char *name;  // unique in its comparison
+  char *path;
+  bool temporary;  // quantized for this comparison: the path is not worth recording
+  struct cost cost;
+  pare_model *model;
+  pare_session *session;
+  int *prediction;         // (rows)
+  float *scores, *logits;  // (rows, classes)
+  double *chunk_seconds;   // (chunks)
+  double *latency_ms;      // (iterations) in the order measured, or NULL
+  size_t *latency_order;   // (iterations) place of each run among all models' runs
+};
+
+enum pare_status eval_subject_open(struct eval_subject *s, pare_engine *engine, struct pare_error *err);
+void eval_subject_close(struct eval_subject *s);  // accepts a zeroed struct
+
+// {name, path, scheme, size_bytes, size_percent_of_f32, bytes{}, compression, not_smaller, load_ms, open_ms, rss_bytes,
+// coverage[]}; NULL when out of memory. base: the original, may be s itself.
+json_t *eval_subject_json(const struct eval_subject *s, const struct eval_subject *base);
+
+// A string that may not be UTF-8 (a path, a command line) as JSON, other bytes as '?'; null for NULL.
+json_t *eval_text_json(const char *text);
+
+#endif

@@ -1,0 +1,33 @@
+// avx2.c - the table for AVX2 + FMA + F16C (Haswell, Zen and later): 16 lanes as two registers.
+#include "kernel/lanes_avx2.h"
+#include "kernel/rows.h"
+
+#include "kernel/isa.h"
+
+void avx2_finish(float *c, size_t n, const float *bias, enum act act) {
+  rows_finish(c, n, bias, act);
+}
+
+const struct kernels kernels_avx2 = {
+    .name = "avx2",
+    .supported = isa_has_avx2,
+    .f32_mr = 6,
+    .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
+    .i8_mr = 6,
+    .i8_nr = 16,
+    .i8_kg = 2,
+    .bf16_dot = false,
+    .gemm_f32 = avx2_gemm_f32,
+    .gemm_i8 = avx2_gemm_i8,
+    .gemm_bf16 = avx2_gemm_bf16,
+    .quantize_u8 = rows_quantize_u8,
+    .layernorm = rows_layernorm,
+    .softmax_exp = rows_softmax_exp,
+    .div = rows_div,
+    .add = rows_add,
+    .act = rows_act,
+    .unpack_f16 = rows_unpack_f16,
+    .unpack_bf16 = rows_unpack_bf16,
+    .unpack_i16 = rows_unpack_i16,
+    .unpack_nib = rows_unpack_nib,
+};

@@ -1,0 +1,151 @@
+// avx2_gemm.c - float products for AVX2. The tile is up to 6 rows x 16 columns: 12 registers of sums, 2 of weights (one
+// k), 1 activation. Each output is one lane with k ascending.
+#include <immintrin.h>
+
+#include "kernel/isa.h"
+#include "kernel/product.h"
+
+enum {
+  MR = 6,
+  MR_BF16 = 4, // leaves registers for the widened weights
+  NV = 2,      // vectors of 8 columns
+  KC = 256,    // of one strip, 256 k are 256 cache lines: half of L1
+};
+
+// Where the last vector of a tile is partial: its lanes that exist.
+static inline __m256i lanes_mask(size_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline __attribute__((always_inline)) __m256 load(const void *p, bool whole, __m256i mask) {
+  return whole ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, mask);
+}
+
+static inline __attribute__((always_inline)) void store(float *p, bool whole, __m256i mask, __m256 x) {
+  if (whole) {
+    _mm256_storeu_ps(p, x);
+  } else {
+    _mm256_maskstore_ps(p, mask, x);
+  }
+}
+
+static inline __attribute__((always_inline)) void fma_f32(__m256 acc[MR][NV], const struct product *p,
+                                                          const struct spot *s, size_t mr, size_t nv, bool whole,
+                                                          __m256i mask) {
+  const float *a = s->a;
+  const uint8_t *w = s->w;
+  for (size_t k = 0; k < s->kc; k++, w += p->w_k_bytes) {
+    __m256 wk[NV];
+    UNROLL
+    for (size_t j = 0; j < nv; j++) wk[j] = load(w + 32 * j, whole || j + 1 < nv, mask);
+    UNROLL
+    for (size_t i = 0; i < mr; i++) {
+      __m256 x = _mm256_broadcast_ss(a + i * p->lda + k);
+      UNROLL
+      for (size_t j = 0; j < nv; j++) acc[i][j] = _mm256_fmadd_ps(x, wk[j], acc[i][j]);
+    }
+  }
+}
+
+// A pair of k per 32-bit lane, the even one in the low half: widening is a shift or a mask.
+static inline __attribute__((always_inline)) void fma_bf16(__m256 acc[MR][NV], const struct product *p,
+                                                           const struct spot *s, size_t mr, size_t nv, bool whole,
+                                                           __m256i mask) {
+  const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
+  const float *a = s->a;
+  const uint8_t *w = s->w;
+  for (size_t k = 0; k < s->kc; k += 2, w += 2 * p->w_k_bytes) {
+    UNROLL
+    for (size_t j = 0; j < nv; j++) {
+      __m256 pair = load(w + 32 * j, whole || j + 1 < nv, mask);
+      __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pair), 16));
+      __m256 odd = _mm256_and_ps(pair, high);
+      UNROLL
+      for (size_t i = 0; i < mr; i++) {
+        acc[i][j] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + i * p->lda + k), even, acc[i][j]);
+      }
+      UNROLL
+      for (size_t i = 0; i < mr; i++) {
+        acc[i][j] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + i * p->lda + k + 1), odd, acc[i][j]);
+      }
+    }
+  }
+}
+
+// bf16, mr, nv and whole are constants at every call. acc lives in registers.
+static inline __attribute__((always_inline)) void tile(const struct product *p, const struct spot *s, bool bf16,
+                                                       size_t mr, size_t nv, bool whole) {
+  const __m256i mask = lanes_mask(s->width - (nv - 1) * 8);
+  __m256 acc[MR][NV];
+  const __m256i some = _mm256_set1_epi32(s->resume ? -1 : 0); // a masked load reads nothing and gives 0
+  UNROLL
+  for (size_t i = 0; i < mr; i++) {
+    UNROLL
+    for (size_t j = 0; j < nv; j++) {
+      const __m256i which = whole || j + 1 < nv ? some : _mm256_and_si256(some, mask);
+      acc[i][j] = _mm256_maskload_ps(s->c + i * p->ldc + 8 * j, which);
+    }
+  }
+  if (bf16) {
+    fma_bf16(acc, p, s, mr, nv, whole, mask);
+  } else {
+    fma_f32(acc, p, s, mr, nv, whole, mask);
+  }
+  UNROLL
+  for (size_t i = 0; i < mr; i++) {
+    UNROLL
+    for (size_t j = 0; j < nv; j++) store(s->c + i * p->ldc + 8 * j, whole || j + 1 < nv, mask, acc[i][j]);
+  }
+}
+
+static inline __attribute__((always_inline)) void tile_of_rows(const struct product *p, const struct spot *s, bool bf16,
+                                                               size_t mr, size_t nv, bool whole) {
+  switch (mr) {
+    case 1: tile(p, s, bf16, 1, nv, whole); break;
+    case 2: tile(p, s, bf16, 2, nv, whole); break;
+    case 3: tile(p, s, bf16, 3, nv, whole); break;
+    case 4: tile(p, s, bf16, 4, nv, whole); break;
+    case 5:
+      if (!bf16) tile(p, s, false, 5, nv, whole);
+      break;
+    default:
+      if (!bf16) tile(p, s, false, MR, nv, whole);
+      break;
+  }
+}
+
+static void tile_f32(const struct product *p, const struct spot *s, size_t mr) {
+  if (s->width == 16) {
+    tile_of_rows(p, s, false, mr, 2, true);
+  } else if (s->width > 8) {
+    tile_of_rows(p, s, false, mr, 2, false);
+  } else {
+    tile_of_rows(p, s, false, mr, 1, false);
+  }
+}
+
+static void tile_bf16(const struct product *p, const struct spot *s, size_t mr) {
+  if (s->width == 16) {
+    tile_of_rows(p, s, true, mr, 2, true);
+  } else if (s->width > 8) {
+    tile_of_rows(p, s, true, mr, 2, false);
+  } else {
+    tile_of_rows(p, s, true, mr, 1, false);
+  }
+}
+
+void avx2_gemm_f32(const struct gemm_f32 *g) {
+  struct product p = product_f32(g);
+  p.mr = MR, p.nr = 8 * NV, p.kc = KC;
+  p.tile = tile_f32;
+  p.finish = avx2_finish;
+  product_run(&p);
+}
+
+void avx2_gemm_bf16(const struct gemm_bf16 *g) {
+  struct product p = product_bf16(g);
+  p.mr = MR_BF16, p.nr = 8 * NV, p.kc = KC;
+  p.tile = tile_bf16;
+  p.finish = avx2_finish;
+  product_run(&p);
+}

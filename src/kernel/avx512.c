@@ -1,0 +1,33 @@
+// avx512.c - the table for AVX-512 F, BW, DQ, VL (Skylake-X, Zen 4 and later), without the int8 and bf16 dot products.
+#include "kernel/lanes_avx512.h"
+#include "kernel/rows.h"
+
+#include "kernel/isa.h"
+
+void avx512_finish(float *c, size_t n, const float *bias, enum act act) {
+  rows_finish(c, n, bias, act);
+}
+
+const struct kernels kernels_avx512 = {
+    .name = "avx512",
+    .supported = isa_has_avx512,
+    .f32_mr = 6,
+    .f32_nr = 64,
+    .i8_mr = 6,
+    .i8_nr = 64,
+    .i8_kg = 2,
+    .bf16_dot = false,
+    .gemm_f32 = avx512_gemm_f32,
+    .gemm_i8 = avx512_gemm_i8,
+    .gemm_bf16 = avx512_gemm_bf16,
+    .quantize_u8 = rows_quantize_u8,
+    .layernorm = rows_layernorm,
+    .softmax_exp = rows_softmax_exp,
+    .div = rows_div,
+    .add = rows_add,
+    .act = rows_act,
+    .unpack_f16 = rows_unpack_f16,
+    .unpack_bf16 = rows_unpack_bf16,
+    .unpack_i16 = rows_unpack_i16,
+    .unpack_nib = rows_unpack_nib,
+};

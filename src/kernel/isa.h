@@ -1,0 +1,43 @@
+// isa.h - private to kernel/: the tables by name, CPU questions, and what one table borrows from another.
+#ifndef PARE_KERNEL_ISA_H
+#define PARE_KERNEL_ISA_H
+
+#include "kernel/kernel.h"
+
+// Before a loop over a register tile: unroll all of it (at most 8 times), early enough that the tile's array becomes
+// registers. Left to itself gcc keeps a copy of the array in memory; clang does it unasked.
+#if defined(__clang__)
+#define UNROLL
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+extern const struct kernels kernels_scalar;
+
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_avx512_vnni;
+extern const struct kernels kernels_avx512_bf16;
+
+// CPU and operating system both. Defined in select.c, which is compiled without -m flags: code that asks may run
+// anywhere.
+bool isa_has_avx2(void);
+bool isa_has_avx512(void);
+bool isa_has_avx512_vnni(void);
+bool isa_has_avx512_bf16(void);
+
+// A product's last step on n finished sums: c = act(c + bias), bias NULL leaves the addition out.
+void avx2_finish(float *c, size_t n, const float *bias, enum act act);
+void avx512_finish(float *c, size_t n, const float *bias, enum act act);
+
+void avx2_gemm_f32(const struct gemm_f32 *g);
+void avx2_gemm_bf16(const struct gemm_bf16 *g);
+void avx2_gemm_i8(const struct gemm_i8 *g);
+void avx512_gemm_f32(const struct gemm_f32 *g);
+void avx512_gemm_bf16(const struct gemm_bf16 *g);
+void avx512_gemm_i8(const struct gemm_i8 *g);
+void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
+#endif
+
+#endif

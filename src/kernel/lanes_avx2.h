@@ -1,0 +1,168 @@
+// lanes_avx2.h - 16 floats in two registers: the vocabulary rows.h is written in, as lanes_avx512.h has it. AVX2, FMA,
+// F16C.
+#ifndef PARE_KERNEL_LANES_AVX2_H
+#define PARE_KERNEL_LANES_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct v16 {
+  __m256 lo, hi;
+};
+struct v16_mask {
+  __m256 lo, hi; // all ones where true
+};
+struct v16_book { // 16 floats to choose from
+  __m256 lo, hi;
+};
+
+static inline struct v16_mask lanes_first(size_t n) {
+  static const int32_t bits[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+  const int32_t *p = bits + 16 - n;
+  return (struct v16_mask){_mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)p)),
+                           _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(p + 8)))};
+}
+static inline struct v16 v16_pick(struct v16_mask mask, struct v16 yes, struct v16 no) {
+  return (struct v16){_mm256_blendv_ps(no.lo, yes.lo, mask.lo), _mm256_blendv_ps(no.hi, yes.hi, mask.hi)};
+}
+
+static inline struct v16 v16_set(float x) {
+  return (struct v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+static inline struct v16 v16_load(const float *p) {
+  return (struct v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+// Lanes from n on (0 < n < 16) come from other; memory there is not touched.
+static inline struct v16 v16_load_n(const float *p, size_t n, struct v16 other) {
+  struct v16_mask mask = lanes_first(n);
+  struct v16 x = {_mm256_maskload_ps(p, _mm256_castps_si256(mask.lo)),
+                  _mm256_maskload_ps(p + 8, _mm256_castps_si256(mask.hi))};
+  return v16_pick(mask, x, other);
+}
+static inline void v16_store(float *p, struct v16 x) {
+  _mm256_storeu_ps(p, x.lo);
+  _mm256_storeu_ps(p + 8, x.hi);
+}
+static inline void v16_store_n(float *p, size_t n, struct v16 x) {
+  struct v16_mask mask = lanes_first(n);
+  _mm256_maskstore_ps(p, _mm256_castps_si256(mask.lo), x.lo);
+  _mm256_maskstore_ps(p + 8, _mm256_castps_si256(mask.hi), x.hi);
+}
+
+static inline struct v16 v16_add(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+static inline struct v16 v16_sub(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+static inline struct v16 v16_mul(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+static inline struct v16 v16_div(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+// a b + c, rounded once
+static inline struct v16 v16_fma(struct v16 a, struct v16 b, struct v16 c) {
+  return (struct v16){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// a > b ? a : b, which is also what the instruction does with NaN and with zeros of two signs
+static inline struct v16 v16_max(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+static inline struct v16 v16_min(struct v16 a, struct v16 b) {
+  return (struct v16){_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+static inline struct v16 v16_rint(struct v16 x) {
+  return (struct v16){_mm256_round_ps(x.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                      _mm256_round_ps(x.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+static inline struct v16 v16_abs(struct v16 x) {
+  __m256 bit = _mm256_set1_ps(-0.0f);
+  return (struct v16){_mm256_andnot_ps(bit, x.lo), _mm256_andnot_ps(bit, x.hi)};
+}
+static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
+  __m256 bit = _mm256_set1_ps(-0.0f);
+  return (struct v16){_mm256_or_ps(_mm256_andnot_ps(bit, size.lo), _mm256_and_ps(bit, sign.lo)),
+                      _mm256_or_ps(_mm256_andnot_ps(bit, size.hi), _mm256_and_ps(bit, sign.hi))};
+}
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
+static inline struct v16 v16_pow2(struct v16 t, int bias) {
+  __m256i one = _mm256_set1_epi32(bias * (1 << 23));
+  __m256i lo = _mm256_slli_epi32(_mm256_castps_si256(t.lo), 23), hi = _mm256_slli_epi32(_mm256_castps_si256(t.hi), 23);
+  return (struct v16){_mm256_castsi256_ps(_mm256_add_epi32(lo, one)), _mm256_castsi256_ps(_mm256_add_epi32(hi, one))};
+}
+
+static inline struct v16_mask v16_less(struct v16 a, struct v16 b) {
+  return (struct v16_mask){_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)};
+}
+static inline struct v16 v16_first(struct v16 x, size_t n, struct v16 other) { // lanes from n on come from other
+  return v16_pick(lanes_first(n), x, other);
+}
+
+// Lane i and lane i + half, 16 -> 8 -> 4 -> 2 -> 1.
+static inline float v16_fold_add(struct v16 x) {
+  __m256 x8 = _mm256_add_ps(x.lo, x.hi);
+  __m128 x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  __m128 x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)));
+}
+static inline float v16_fold_max(struct v16 x) {
+  __m256 x8 = _mm256_max_ps(x.lo, x.hi);
+  __m128 x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  __m128 x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)));
+}
+static inline float v16_fold_min(struct v16 x) {
+  __m256 x8 = _mm256_min_ps(x.lo, x.hi);
+  __m128 x4 = _mm_min_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  __m128 x2 = _mm_min_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_min_ss(x2, _mm_movehdup_ps(x2)));
+}
+
+// Values are integers in [0, 255], so neither pack saturates. packus works within 128-bit halves; the last step orders
+// them.
+static inline void v16_store_u8(uint8_t *q, struct v16 x) {
+  __m256i words = _mm256_packus_epi32(_mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi));
+  words = _mm256_permute4x64_epi64(words, 0xd8); // 0 2 1 3
+  __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128((__m128i *)q, bytes);
+}
+
+static inline struct v16 v16_from_f16(const uint16_t *p) {
+  return (struct v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
+                      _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
+static inline struct v16 v16_from_bf16(const uint16_t *p) {
+  __m256i lo = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+  __m256i hi = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return (struct v16){_mm256_castsi256_ps(_mm256_slli_epi32(lo, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(hi, 16))};
+}
+static inline struct v16 v16_from_i16(const int16_t *p) {
+  __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
+  __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+}
+
+static inline struct v16_book v16_book_load(const float book[16]) {
+  return (struct v16_book){_mm256_loadu_ps(book), _mm256_loadu_ps(book + 8)};
+}
+// index: 8 codes, their low 4 bits count. Each half of the book answers for the low 3 bits, bit 3 (moved to the sign)
+// chooses.
+static inline __m256 lanes_look_up(struct v16_book book, __m256i index) {
+  __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(book.lo, index), _mm256_permutevar8x32_ps(book.hi, index), bit3);
+}
+// 16 bytes of codes, their low or high nibbles looked up.
+static inline struct v16 v16_book_low(struct v16_book book, const uint8_t *codes) {
+  __m256i lo = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)codes));
+  __m256i hi = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + 8)));
+  return (struct v16){lanes_look_up(book, lo), lanes_look_up(book, hi)};
+}
+static inline struct v16 v16_book_high(struct v16_book book, const uint8_t *codes) {
+  __m256i lo = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)codes));
+  __m256i hi = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + 8)));
+  return (struct v16){lanes_look_up(book, _mm256_srli_epi32(lo, 4)), lanes_look_up(book, _mm256_srli_epi32(hi, 4))};
+}
+
+#endif

@@ -1,0 +1,259 @@
+// rows.h - every kernel but the products, written once over 16 lanes. A table's file includes its lanes_<isa>.h first
+// and this second; the formulas and their order are scalar.c's. Loops take whole vectors, then one tail of 1..15
+// elements.
+#ifndef PARE_KERNEL_ROWS_H
+#define PARE_KERNEL_ROWS_H
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "kernel/poly.h"
+
+enum { LANES = 16 };
+
+// --- exp, tanh and the activations
+
+static inline struct v16 rows_exp_reduce(struct v16 x, struct v16 *t) {
+  *t = v16_fma(x, v16_set(EXP_LOG2E), v16_set(EXP_MAGIC));
+  struct v16 n = v16_sub(*t, v16_set(EXP_MAGIC));
+  struct v16 r = v16_fma(n, v16_set(-EXP_LN2_LO), v16_fma(n, v16_set(-EXP_LN2_HI), x));
+  struct v16 q = v16_fma(v16_set(EXP_Q5), r, v16_set(EXP_Q4));
+  q = v16_fma(q, r, v16_set(EXP_Q3));
+  q = v16_fma(q, r, v16_set(EXP_Q2));
+  q = v16_fma(q, r, v16_set(EXP_Q1));
+  q = v16_fma(q, r, v16_set(1.0f));
+  return v16_mul(q, r);
+}
+
+static inline struct v16 rows_exp(struct v16 x) {
+  struct v16 t;
+  struct v16 e = v16_add(rows_exp_reduce(v16_min(v16_set(EXP_MAX), x), &t), v16_set(1.0f));
+  e = v16_mul(v16_add(e, e), v16_pow2(t, 126));
+  return v16_pick(v16_less(x, v16_set(EXP_MIN)), v16_set(0.0f), e);
+}
+
+static inline struct v16 rows_tanh(struct v16 x) {
+  struct v16 t;
+  struct v16 m = rows_exp_reduce(v16_max(v16_set(TANH_MIN), v16_mul(v16_set(-2.0f), v16_abs(x))), &t);
+  struct v16 scale = v16_pow2(t, 127);
+  m = v16_fma(scale, m, v16_sub(scale, v16_set(1.0f)));
+  return v16_copysign(v16_div(m, v16_add(m, v16_set(2.0f))), x); // copysign drops the sign of m, so -m is not needed
+}
+
+static inline struct v16 rows_gelu(struct v16 x) {
+  struct v16 u = v16_abs(x);
+  struct v16 p = v16_fma(v16_set(TAIL_T9), u, v16_set(TAIL_T8));
+  p = v16_fma(p, u, v16_set(TAIL_T7));
+  p = v16_fma(p, u, v16_set(TAIL_T6));
+  p = v16_fma(p, u, v16_set(TAIL_T5));
+  p = v16_fma(p, u, v16_set(TAIL_T4));
+  p = v16_fma(p, u, v16_set(TAIL_T3));
+  p = v16_fma(p, u, v16_set(TAIL_T2));
+  p = v16_fma(p, u, v16_set(TAIL_T1));
+  p = v16_fma(p, u, v16_set(TAIL_T0));
+  struct v16 tail = rows_exp(v16_fma(p, u, v16_set(TAIL_LN2)));
+  struct v16 phi = v16_pick(v16_less(x, v16_set(0.0f)), tail, v16_sub(v16_set(1.0f), tail));
+  return v16_mul(v16_max(v16_set(GATE_MIN), x), phi);
+}
+
+static inline struct v16 rows_gated(struct v16 x, struct v16 t) {
+  return v16_div(v16_max(v16_set(GATE_MIN), x), v16_add(v16_set(1.0f), rows_exp(t)));
+}
+
+static inline struct v16 rows_gelu_tanh(struct v16 x) {
+  struct v16 slope = v16_fma(v16_set(GELU_TANH_G3), v16_mul(x, x), v16_set(GELU_TANH_G1));
+  return rows_gated(x, v16_mul(x, slope));
+}
+
+static inline struct v16 rows_quick_gelu(struct v16 x) {
+  return rows_gated(x, v16_mul(x, v16_set(QUICK_GELU_G)));
+}
+
+static inline struct v16 rows_relu(struct v16 x) {
+  return v16_max(v16_set(0.0f), x);
+}
+
+static inline struct v16 rows_silu(struct v16 x) {
+  return rows_gated(x, v16_mul(x, v16_set(-1.0f)));
+}
+
+// f is a constant at every call, so it is inlined.
+static inline __attribute__((always_inline)) void rows_map(struct v16 (*f)(struct v16), float *x, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) v16_store(x + i, f(v16_load(x + i)));
+  if (i < n) v16_store_n(x + i, n - i, f(v16_load_n(x + i, n - i, v16_set(0.0f))));
+}
+
+static inline void rows_act(enum act act, float *x, size_t n) {
+  switch (act) {
+    case ACT_NONE: break;
+    case ACT_GELU: rows_map(rows_gelu, x, n); break;
+    case ACT_GELU_TANH: rows_map(rows_gelu_tanh, x, n); break;
+    case ACT_QUICK_GELU: rows_map(rows_quick_gelu, x, n); break;
+    case ACT_RELU: rows_map(rows_relu, x, n); break;
+    case ACT_SILU: rows_map(rows_silu, x, n); break;
+    case ACT_TANH: rows_map(rows_tanh, x, n); break;
+  }
+}
+
+static inline void rows_add(float *x, const float *y, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) v16_store(x + i, v16_add(v16_load(x + i), v16_load(y + i)));
+  if (i < n) {
+    struct v16 zero = v16_set(0.0f);
+    v16_store_n(x + i, n - i, v16_add(v16_load_n(x + i, n - i, zero), v16_load_n(y + i, n - i, zero)));
+  }
+}
+
+static inline void rows_finish(float *c, size_t n, const float *bias, enum act act) {
+  if (bias) rows_add(c, bias, n);
+  rows_act(act, c, n);
+}
+
+static inline void rows_div(float *x, size_t n, float d) {
+  struct v16 by = v16_set(d);
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) v16_store(x + i, v16_div(v16_load(x + i), by));
+  if (i < n) v16_store_n(x + i, n - i, v16_div(v16_load_n(x + i, n - i, by), by));
+}
+
+// --- reductions. A tail's missing elements are chosen to leave their lanes as they are: a sum that started at +0 is
+// never -0, so +0 may be added to it; the mean makes a deviation of +0; a maximum meets itself.
+
+static inline void rows_quantize_u8(const float *x, size_t K, size_t Kpad, uint8_t *q, float *scale, int32_t *zero) {
+  const struct v16 none = v16_set(0.0f);
+  struct v16 lo = none, hi = none, bad = none;
+  size_t whole = K / LANES * LANES, tail = K - whole;
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 v = v16_load(x + i);
+    lo = v16_min(v, lo);
+    hi = v16_max(v, hi);
+    bad = v16_fma(v, none, bad);
+  }
+  if (tail) {
+    struct v16 v = v16_load_n(x + whole, tail, none);
+    lo = v16_min(v, lo);
+    hi = v16_max(v, hi);
+    bad = v16_fma(v, none, bad);
+  }
+  float low = v16_fold_min(lo), s = (v16_fold_max(hi) - low) / 255.0f;
+  bool broken = v16_fold_add(bad) != 0.0f || s > FLT_MAX;
+  if (broken || s < FLT_MIN) {
+    memset(q, 0, Kpad);
+    *scale = broken ? NAN : 1.0f;
+    *zero = 0;
+    return;
+  }
+  float z = rintf(-low / s);
+  struct v16 inverse = v16_set(1.0f / s), shift = v16_set(z), top = v16_set(255.0f);
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 v = v16_add(v16_rint(v16_mul(v16_load(x + i), inverse)), shift);
+    v16_store_u8(q + i, v16_min(v16_max(v, none), top));
+  }
+  if (tail) {
+    uint8_t last[LANES];
+    struct v16 v = v16_add(v16_rint(v16_mul(v16_load_n(x + whole, tail, none), inverse)), shift);
+    v16_store_u8(last, v16_min(v16_max(v, none), top));
+    memcpy(q + whole, last, tail);
+  }
+  memset(q + K, 0, Kpad - K);
+  *scale = s;
+  *zero = (int32_t)z;
+}
+
+static inline void rows_layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t C,
+                                  float *y) {
+  size_t whole = C / LANES * LANES, tail = C - whole;
+  struct v16 sum = v16_set(0.0f), square = v16_set(0.0f);
+  for (size_t i = 0; i < whole; i += LANES) sum = v16_add(sum, v16_load(x + i));
+  if (tail) sum = v16_add(sum, v16_load_n(x + whole, tail, v16_set(0.0f)));
+  struct v16 mean = v16_set(v16_fold_add(sum) / (float)C);
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 d = v16_sub(v16_load(x + i), mean);
+    square = v16_fma(d, d, square);
+  }
+  if (tail) {
+    struct v16 d = v16_sub(v16_load_n(x + whole, tail, mean), mean);
+    square = v16_fma(d, d, square);
+  }
+  struct v16 inverse = v16_set(1.0f / sqrtf(v16_fold_add(square) / (float)C + eps));
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 d = v16_mul(v16_sub(v16_load(x + i), mean), inverse);
+    v16_store(y + i, v16_fma(d, v16_load(gamma + i), v16_load(beta + i)));
+  }
+  if (tail) {
+    struct v16 d = v16_mul(v16_sub(v16_load_n(x + whole, tail, mean), mean), inverse);
+    struct v16 g = v16_load_n(gamma + whole, tail, mean), b = v16_load_n(beta + whole, tail, mean);
+    v16_store_n(y + whole, tail, v16_fma(d, g, b));
+  }
+}
+
+static inline float rows_softmax_exp(float *s, size_t n, float scale) {
+  size_t whole = n / LANES * LANES, tail = n - whole;
+  const struct v16 by = v16_set(scale);
+  struct v16 top = v16_set(-INFINITY), sum = v16_set(0.0f);
+  for (size_t i = 0; i < whole; i += LANES) top = v16_max(v16_mul(v16_load(s + i), by), top);
+  if (tail) {
+    struct v16 v = v16_mul(v16_load_n(s + whole, tail, by), by);
+    top = v16_max(v16_first(v, tail, top), top);
+  }
+  struct v16 max = v16_set(v16_fold_max(top));
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 e = rows_exp(v16_sub(v16_mul(v16_load(s + i), by), max));
+    v16_store(s + i, e);
+    sum = v16_add(sum, e);
+  }
+  if (tail) {
+    struct v16 e = rows_exp(v16_sub(v16_mul(v16_load_n(s + whole, tail, by), by), max));
+    v16_store_n(s + whole, tail, e);
+    sum = v16_add(sum, v16_first(e, tail, v16_set(0.0f)));
+  }
+  return v16_fold_add(sum);
+}
+
+// --- widening
+
+static inline void rows_unpack_f16(const uint16_t *src, float *dst, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) v16_store(dst + i, v16_from_f16(src + i));
+  if (i < n) {
+    uint16_t last[LANES] = {0};
+    memcpy(last, src + i, (n - i) * sizeof *src);
+    v16_store_n(dst + i, n - i, v16_from_f16(last));
+  }
+}
+
+static inline void rows_unpack_bf16(const uint16_t *src, float *dst, size_t n) {
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) v16_store(dst + i, v16_from_bf16(src + i));
+  if (i < n) {
+    uint16_t last[LANES] = {0};
+    memcpy(last, src + i, (n - i) * sizeof *src);
+    v16_store_n(dst + i, n - i, v16_from_bf16(last));
+  }
+}
+
+static inline void rows_unpack_i16(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr) {
+  for (size_t j = 0; j < nr; j += LANES) {
+    struct v16 by = v16_load(scale + j);
+    for (size_t k = 0; k < K; k++) v16_store(dst + k * nr + j, v16_mul(v16_from_i16(src + k * nr + j), by));
+  }
+}
+
+static inline void rows_unpack_nib(const struct unpack_nib *u) {
+  const struct v16_book book = v16_book_load(u->codebook);
+  size_t half = u->nr / 2;
+  for (size_t k = 0; k < u->K; k++) {
+    const float *absmax = u->absmax + (u->k0 + k) / u->block * u->nr;
+    const uint8_t *codes = u->codes + k * half;
+    float *dst = u->dst + k * u->nr;
+    for (size_t j = 0; j < half; j += LANES) {
+      v16_store(dst + j, v16_mul(v16_book_low(book, codes + j), v16_load(absmax + j)));
+      v16_store(dst + half + j, v16_mul(v16_book_high(book, codes + j), v16_load(absmax + half + j)));
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,283 @@
+// scalar.c - the definition of every kernel, as plain loops. The other tables must give these bits; kernel.h states the
+// order of operations, poly.h derives the constants. Written to be read and compared with, not to be fast.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "kernel/isa.h"
+#include "kernel/poly.h"
+
+enum { LANES = 16 };
+
+static uint32_t bits_of(float x) {
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  return u;
+}
+
+static float float_of(uint32_t u) {
+  float x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
+static float max_of(float a, float b) {
+  return a > b ? a : b;
+}
+
+static float min_of(float a, float b) {
+  return a < b ? a : b;
+}
+
+static float fold_add(float lane[LANES]) {
+  for (size_t half = LANES / 2; half > 0; half /= 2) {
+    for (size_t i = 0; i < half; i++) lane[i] += lane[i + half];
+  }
+  return lane[0];
+}
+
+static float fold_max(float lane[LANES]) {
+  for (size_t half = LANES / 2; half > 0; half /= 2) {
+    for (size_t i = 0; i < half; i++) lane[i] = max_of(lane[i], lane[i + half]);
+  }
+  return lane[0];
+}
+
+// --- exp, tanh and the activations. Where a clamp has x second, a NaN passes through it.
+
+// exp(x) = 2^n (1 + m): gives m = expm1 of the remainder, and n as t = n + EXP_MAGIC.
+static float exp_reduce(float x, float *t) {
+  *t = fmaf(x, EXP_LOG2E, EXP_MAGIC);
+  float n = *t - EXP_MAGIC;
+  float r = fmaf(n, -EXP_LN2_LO, fmaf(n, -EXP_LN2_HI, x));
+  float q = fmaf(EXP_Q5, r, EXP_Q4);
+  q = fmaf(q, r, EXP_Q3);
+  q = fmaf(q, r, EXP_Q2);
+  q = fmaf(q, r, EXP_Q1);
+  q = fmaf(q, r, 1.0f);
+  return q * r;
+}
+
+static float exp_of(float x) {
+  float t;
+  float e = exp_reduce(min_of(EXP_MAX, x), &t) + 1.0f;
+  float half_scale = float_of((bits_of(t) << 23) + (126u << 23)); // 2^(n - 1)
+  return x < EXP_MIN ? 0.0f : (e + e) * half_scale;
+}
+
+static float tanh_of(float x) {
+  float t;
+  float m = exp_reduce(max_of(TANH_MIN, -2.0f * fabsf(x)), &t);
+  float scale = float_of((bits_of(t) << 23) + (127u << 23)); // 2^n, n in [-58, 0]
+  m = fmaf(scale, m, scale - 1.0f);
+  return copysignf(-m / (m + 2.0f), x);
+}
+
+static float gelu_of(float x) {
+  float u = fabsf(x);
+  float p = fmaf(TAIL_T9, u, TAIL_T8);
+  p = fmaf(p, u, TAIL_T7);
+  p = fmaf(p, u, TAIL_T6);
+  p = fmaf(p, u, TAIL_T5);
+  p = fmaf(p, u, TAIL_T4);
+  p = fmaf(p, u, TAIL_T3);
+  p = fmaf(p, u, TAIL_T2);
+  p = fmaf(p, u, TAIL_T1);
+  p = fmaf(p, u, TAIL_T0);
+  float tail = exp_of(fmaf(p, u, TAIL_LN2));
+  return max_of(GATE_MIN, x) * (x < 0.0f ? tail : 1.0f - tail);
+}
+
+// x sigmoid(-t)
+static float gated(float x, float t) {
+  return max_of(GATE_MIN, x) / (1.0f + exp_of(t));
+}
+
+static float act_of(enum act act, float x) {
+  switch (act) {
+    case ACT_NONE: return x;
+    case ACT_GELU: return gelu_of(x);
+    case ACT_GELU_TANH: return gated(x, x * fmaf(GELU_TANH_G3, x * x, GELU_TANH_G1));
+    case ACT_QUICK_GELU: return gated(x, x * QUICK_GELU_G);
+    case ACT_RELU: return max_of(0.0f, x);
+    case ACT_SILU: return gated(x, -x);
+    case ACT_TANH: return tanh_of(x);
+  }
+  return x;
+}
+
+static void scalar_act(enum act act, float *x, size_t n) {
+  for (size_t i = 0; i < n; i++) x[i] = act_of(act, x[i]);
+}
+
+// --- products
+
+static void scalar_gemm_f32(const struct gemm_f32 *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      float *c = &g->c[m * g->ldc + n];
+      float acc = g->accumulate ? *c : 0.0f;
+      for (size_t k = 0; k < g->K; k++) acc = fmaf(g->a[m * g->lda + k], g->w[k * g->ldw + n], acc);
+      if (g->bias) acc += g->bias[n];
+      *c = act_of(g->act, acc);
+    }
+  }
+}
+
+static void scalar_gemm_bf16(const struct gemm_bf16 *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      float *c = &g->c[m * g->ldc + n];
+      float acc = g->accumulate ? *c : 0.0f;
+      for (size_t k = 0; k < g->K; k++) {
+        uint32_t w = g->w[(k / 2 * g->ldw + n) * 2 + k % 2];
+        acc = fmaf(g->a[m * g->lda + k], float_of(w << 16), acc);
+      }
+      if (g->bias) acc += g->bias[n];
+      *c = act_of(g->act, acc);
+    }
+  }
+}
+
+enum { I8_NR = 32, I8_KG = 4 };
+
+// No overflow: |sum a w| and |azero wsum| are at most 255 * 128 * 65536 < 2^31, and so is their difference.
+static void scalar_gemm_i8(const struct gemm_i8 *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      int32_t acc = 0;
+      for (size_t k = 0; k < g->K; k++) {
+        acc += (int32_t)g->a[m * g->lda + k] * g->w[(k / I8_KG * I8_NR + n) * I8_KG + k % I8_KG];
+      }
+      float i = (float)(acc - g->azero[m] * g->wsum[n]);
+      float sum = fmaf(i, g->ascale[m] * g->wscale[n], g->bias ? g->bias[n] : 0.0f);
+      g->c[m * g->ldc + n] = act_of(g->act, sum);
+    }
+  }
+}
+
+// --- rows
+
+// Beyond kernel.h: a row holding a NaN or an infinity gets scale NaN so that it shows in every product; a row whose 1 /
+// scale would overflow (all values below 1e-35) counts as all zero. Both are q = 0, zero = 0.
+static void scalar_quantize_u8(const float *x, size_t K, size_t Kpad, uint8_t *q, float *scale, int32_t *zero) {
+  float lo = 0.0f, hi = 0.0f, bad = 0.0f;
+  for (size_t i = 0; i < K; i++) {
+    lo = min_of(x[i], lo);
+    hi = max_of(x[i], hi);
+    bad = fmaf(x[i], 0.0f, bad); // NaN from the first NaN or infinity on
+  }
+  float s = (hi - lo) / 255.0f;
+  bool broken = bad != 0.0f || s > FLT_MAX;
+  memset(q, 0, Kpad);
+  if (broken || s < FLT_MIN) {
+    *scale = broken ? NAN : 1.0f;
+    *zero = 0;
+    return;
+  }
+  float inverse = 1.0f / s;
+  float z = rintf(-lo / s); // in [0, 255]: -lo <= hi - lo
+  for (size_t i = 0; i < K; i++) {
+    float v = rintf(x[i] * inverse) + z;
+    q[i] = (uint8_t)min_of(max_of(v, 0.0f), 255.0f);
+  }
+  *scale = s;
+  *zero = (int32_t)z;
+}
+
+static void scalar_layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t C, float *y) {
+  float sum[LANES] = {0}, square[LANES] = {0};
+  for (size_t i = 0; i < C; i++) sum[i % LANES] += x[i];
+  float mean = fold_add(sum) / (float)C;
+  for (size_t i = 0; i < C; i++) {
+    float d = x[i] - mean;
+    square[i % LANES] = fmaf(d, d, square[i % LANES]);
+  }
+  float var = fold_add(square) / (float)C;
+  float inverse = 1.0f / sqrtf(var + eps);
+  for (size_t i = 0; i < C; i++) y[i] = fmaf((x[i] - mean) * inverse, gamma[i], beta[i]);
+}
+
+static float scalar_softmax_exp(float *s, size_t n, float scale) {
+  float top[LANES], sum[LANES] = {0};
+  for (size_t j = 0; j < LANES; j++) top[j] = -INFINITY;
+  for (size_t i = 0; i < n; i++) top[i % LANES] = max_of(s[i] * scale, top[i % LANES]);
+  float max = fold_max(top);
+  for (size_t i = 0; i < n; i++) {
+    s[i] = exp_of(s[i] * scale - max);
+    sum[i % LANES] += s[i];
+  }
+  return fold_add(sum);
+}
+
+static void scalar_div(float *x, size_t n, float d) {
+  for (size_t i = 0; i < n; i++) x[i] /= d;
+}
+
+static void scalar_add(float *x, const float *y, size_t n) {
+  for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+// --- widening
+
+static float float_of_f16(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+  if (exponent == 0) return copysignf((float)fraction * 0x1p-24f, float_of(sign)); // subnormal in f16, exact in f32
+  if (exponent == 31) return float_of(sign | 0x7f800000 | fraction << 13);
+  return float_of(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+}
+
+static void scalar_unpack_f16(const uint16_t *src, float *dst, size_t n) {
+  for (size_t i = 0; i < n; i++) dst[i] = float_of_f16(src[i]);
+}
+
+static void scalar_unpack_bf16(const uint16_t *src, float *dst, size_t n) {
+  for (size_t i = 0; i < n; i++) dst[i] = float_of((uint32_t)src[i] << 16);
+}
+
+static void scalar_unpack_i16(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr) {
+  for (size_t k = 0; k < K; k++) {
+    for (size_t j = 0; j < nr; j++) dst[k * nr + j] = (float)src[k * nr + j] * scale[j];
+  }
+}
+
+static void scalar_unpack_nib(const struct unpack_nib *u) {
+  size_t half = u->nr / 2;
+  for (size_t k = 0; k < u->K; k++) {
+    const float *absmax = u->absmax + (u->k0 + k) / u->block * u->nr;
+    for (size_t j = 0; j < half; j++) {
+      uint8_t code = u->codes[k * half + j];
+      u->dst[k * u->nr + j] = u->codebook[code & 15] * absmax[j];
+      u->dst[k * u->nr + half + j] = u->codebook[code >> 4] * absmax[half + j];
+    }
+  }
+}
+
+static bool scalar_supported(void) {
+  return true;
+}
+
+const struct kernels kernels_scalar = {
+    .name = "scalar",
+    .supported = scalar_supported,
+    .f32_mr = 1,
+    .f32_nr = 32,
+    .i8_mr = 1,
+    .i8_nr = I8_NR,
+    .i8_kg = I8_KG,
+    .bf16_dot = false,
+    .gemm_f32 = scalar_gemm_f32,
+    .gemm_i8 = scalar_gemm_i8,
+    .gemm_bf16 = scalar_gemm_bf16,
+    .quantize_u8 = scalar_quantize_u8,
+    .layernorm = scalar_layernorm,
+    .softmax_exp = scalar_softmax_exp,
+    .div = scalar_div,
+    .add = scalar_add,
+    .act = scalar_act,
+    .unpack_f16 = scalar_unpack_f16,
+    .unpack_bf16 = scalar_unpack_bf16,
+    .unpack_i16 = scalar_unpack_i16,
+    .unpack_nib = scalar_unpack_nib,
+};

@@ -1,0 +1,57 @@
+# quantize.sh - written whole or not at all, smaller or refused, the same bytes every time, checked at every load.
+. "$(dirname "$0")/helpers.bash"
+
+expect 0 quantize agnews-gpt2 -o model --scheme int8 --json
+cp out record
+holds '.scheme == "int8" and .bytes_after < .bytes_before and (.sha256 | length) == 64'
+weights=model/model.safetensors
+[ "$(stat -c %s $weights)" = "$(jq .bytes_after record)" ] || fail 'bytes_after is not the size of the file'
+[ "$(sha256sum <$weights | cut -d' ' -f1)" = "$(jq -r .sha256 record)" ] || fail 'sha256 is not that of the file'
+for file in config.json pare.json tokenizer.json; do [ -s "model/$file" ] || fail "no $file"; done
+holds '.scheme == "int8" and .source.sha256 and .self_test' model/pare.json
+expect 0 quantize agnews-gpt2 -o again --scheme int8 --threads 1
+cmp -s model/model.safetensors again/model.safetensors || fail 'the same command gave other bytes'
+
+# It loads, says what it is, and answers as the original does.
+expect 0 info model --json
+holds '.scheme == "int8" and ([.tensors[].encoding] | index("int8"))'
+expect 0 classify model 'The striker scored twice as the home team won the cup final' --json
+holds '.label == "Sports" and .score > 0.5'
+# The stored answer is checked: damaged weights do not load.
+cp -r model damaged
+dd if=/dev/zero of=damaged/model.safetensors bs=1024 seek=2500 count=2000 conv=notrunc 2>dd_err
+[ "$(stat -c %s damaged/model.safetensors)" = "$(stat -c %s $weights)" ] || fail 'the damage changed the size'
+expect 65 classify damaged text
+says damaged
+rm -r damaged
+
+# A repeat replaces its own output, and nothing else.
+expect 0 quantize agnews-gpt2 -o again --scheme nf4
+expect 0 info again --json
+holds '.scheme == "nf4"'
+mkdir precious && echo keep >precious/file
+expect 64 quantize agnews-gpt2 -o precious --scheme int8
+says precious
+[ "$(ls precious)" = file ] || fail 'a directory that is not ours was touched'
+
+# Not smaller: refused with exit 1, unless asked for.
+expect 1 quantize agnews-gpt2 -o files/large --scheme f32
+says 'not smaller' '--even-if-larger'
+[ -e files/large ] && fail 'a refused model was written'
+expect 0 quantize agnews-gpt2 -o large --scheme f32 --even-if-larger
+expect 0 classify large 'The striker scored twice as the home team won the cup final' --json
+cp out copy
+expect 0 classify agnews-gpt2 'The striker scored twice as the home team won the cup final' --json
+cmp -s out copy || fail 'an f32 copy answers otherwise than the original'
+
+# --keep: the named tensors in another encoding; --dry-run: the same plan, nothing written.
+expect 0 quantize agnews-gpt2 -o files/none --scheme int8 --keep 'wte=f16' --keep 'c_fc=nf4' --dry-run --json
+holds '[.tensors[] | select(.name | test("wte")).encoding] == ["f16"]'
+holds '[.tensors[] | select(.name | test("c_fc")).encoding] | unique == ["nf4"]'
+[ -e files/none ] && fail '--dry-run wrote'
+expect 0 quantize agnews-gpt2 -o kept --scheme int8 --keep 'wte=f16' --keep 'c_fc=nf4' --json
+holds ".bytes_after == $(stat -c %s kept/model.safetensors)"
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte'
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep '(=f16'
+nothing_left
+finish

@@ -1,0 +1,257 @@
+// Float products: every table gives scalar's bits, at every size, stride, activation and way of splitting K; nothing
+// outside the operands is read or written. bf16 dot products, which round differently, are held to a tolerance.
+#include "guard.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MAX_BYTES = 1 << 21 };
+
+struct blocks {
+  struct guard a, w, bias, want, got;
+};
+
+static int open_blocks(void **state) {
+  struct blocks *b = calloc(1, sizeof *b);
+  guard_open(&b->a, MAX_BYTES);
+  guard_open(&b->w, MAX_BYTES);
+  guard_open(&b->bias, MAX_BYTES);
+  guard_open(&b->want, MAX_BYTES);
+  guard_open(&b->got, MAX_BYTES);
+  *state = b;
+  printf("seed %d\n", TEST_SEED);
+  return 0;
+}
+
+static int close_blocks(void **state) {
+  struct blocks *b = *state;
+  guard_close(&b->a);
+  guard_close(&b->w);
+  guard_close(&b->bias);
+  guard_close(&b->want);
+  guard_close(&b->got);
+  free(b);
+  return 0;
+}
+
+// One product's operands at guard pages; c is the given block, filled with a start value where accumulate.
+struct shape {
+  size_t M, N, K;
+  bool accumulate, has_bias;
+  enum act act;
+};
+
+static void fill_c(struct guard *at, const struct shape *s, size_t ldc, uint64_t seed) {
+  struct rng r;
+  rng_seed(&r, seed);
+  float *c = guard_take(at, matrix_bytes(s->M, s->N, ldc, sizeof *c));
+  if (!s->accumulate) return;
+  for (size_t m = 0; m < s->M; m++) test_floats(&r, c + m * ldc, s->N);
+}
+
+static struct gemm_f32 make_f32(struct blocks *b, const struct shape *s, struct rng *r) {
+  struct gemm_f32 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
+  float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
+  float *w = guard_take(&b->w, matrix_bytes(s->K, s->N, g.ldw, sizeof *w));
+  float *bias = guard_take(&b->bias, s->N * sizeof *bias);
+  for (size_t m = 0; m < s->M; m++) test_floats(r, a + m * g.lda, s->K);
+  for (size_t k = 0; k < s->K; k++) test_floats(r, w + k * g.ldw, s->N);
+  test_floats(r, bias, s->N);
+  g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.accumulate = s->accumulate, g.act = s->act;
+  return g;
+}
+
+static void check_c(struct blocks *b, const char *table, const struct shape *s, size_t ldc) {
+  char what[96];
+  snprintf(what, sizeof what, "M %zu N %zu K %zu act %d accumulate %d bias %d", s->M, s->N, s->K, (int)s->act,
+           s->accumulate, s->has_bias);
+  check_same_floats(table, what, (float *)b->got.start, (float *)b->want.start, b->got.len / sizeof(float));
+  check_gaps(b->got.start, s->M, s->N, ldc, sizeof(float));
+  guard_check_front(&b->got);
+}
+
+static void try_f32(struct blocks *b, const struct shape *s, struct rng *r) {
+  uint64_t seed = rng_next(r);
+  struct gemm_f32 g = make_f32(b, s, r);
+  fill_c(&b->want, s, g.ldc, seed);
+  g.c = (float *)b->want.start;
+  scalar_table()->gemm_f32(&g);
+  size_t next = 1;
+  for (const struct kernels *t; (t = next_table(&next));) {
+    fill_c(&b->got, s, g.ldc, seed);
+    g.c = (float *)b->got.start;
+    t->gemm_f32(&g);
+    check_c(b, t->name, s, g.ldc);
+  }
+}
+
+static struct shape shape_number(size_t i, size_t M, size_t N, size_t K) {
+  return (struct shape){.M = M, .N = N, .K = K, .accumulate = i % 2, .has_bias = i / 2 % 2, .act = i % (ACT_TANH + 1)};
+}
+
+static const size_t test_rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17};
+enum { TEST_ROWS = sizeof test_rows / sizeof *test_rows };
+
+static void test_f32_same_bits(void **state) {
+  struct rng r;
+  rng_seed(&r, TEST_SEED);
+  size_t i = 0;
+  for (size_t m = 0; m < TEST_ROWS; m++) {
+    for (size_t n = 0; n < TEST_SIZES; n++) {
+      for (size_t k = 0; k < TEST_SIZES; k++, i++) {
+        struct shape s = shape_number(i, test_rows[m], test_sizes[n], test_sizes[k]);
+        try_f32(*state, &s, &r);
+      }
+    }
+  }
+}
+
+// More k than one block, and no k at all.
+static void test_f32_block_edges(void **state) {
+  static const size_t ks[] = {0, 255, 256, 511, 512, 513, 1024, 1027};
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 1);
+  for (size_t i = 0; i < sizeof ks / sizeof *ks * 4; i++) {
+    struct shape s = shape_number(i, 7, 70, ks[i / 4]);
+    try_f32(*state, &s, &r);
+  }
+}
+
+// Any split of K into calls that accumulate gives the bits of one call.
+static void test_f32_split_k(void **state) {
+  struct blocks *b = *state;
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 2);
+  for (size_t round = 0; round < 40; round++) {
+    struct shape s = shape_number(round, 1 + round % 9, 1 + rng_below(&r, 100), 600);
+    uint64_t seed = rng_next(&r);
+    struct gemm_f32 g = make_f32(b, &s, &r);
+    fill_c(&b->want, &s, g.ldc, seed);
+    g.c = (float *)b->want.start;
+    scalar_table()->gemm_f32(&g);
+    size_t next = 0;
+    for (const struct kernels *t; (t = next_table(&next));) {
+      fill_c(&b->got, &s, g.ldc, seed);
+      for (size_t k = 0, take; k < s.K; k += take) {
+        take = 1 + rng_below(&r, s.K - k);
+        struct gemm_f32 part = g;
+        bool is_last = k + take == s.K;
+        part.c = (float *)b->got.start;
+        part.K = take, part.a += k, part.w += k * g.ldw;
+        part.accumulate = g.accumulate || k > 0;
+        part.bias = is_last ? g.bias : NULL, part.act = is_last ? g.act : ACT_NONE;
+        t->gemm_f32(&part);
+      }
+      check_c(b, t->name, &s, g.ldc);
+    }
+  }
+}
+
+static float widen_bf16(uint16_t h) {
+  uint32_t u = (uint32_t)h << 16;
+  float x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
+static uint16_t round_bf16(float x) { // half to even; finite
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r, bool wide) {
+  struct gemm_bf16 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
+  float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
+  uint16_t *w = guard_take(&b->w, matrix_bytes(s->K / 2, s->N * 2, g.ldw * 2, sizeof *w));
+  float *bias = guard_take(&b->bias, s->N * sizeof *bias);
+  for (size_t m = 0; m < s->M; m++) {
+    for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = wide ? test_float(r) : rng_normal(r);
+  }
+  for (size_t k = 0; k < s->K / 2; k++) {
+    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = round_bf16(wide ? test_float(r) : rng_normal(r));
+  }
+  test_floats(r, bias, s->N);
+  g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.accumulate = s->accumulate, g.act = s->act;
+  return g;
+}
+
+static void test_bf16_same_bits(void **state) {
+  struct blocks *b = *state;
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 3);
+  for (size_t i = 0; i < TEST_ROWS * TEST_SIZES * 5; i++) {
+    static const size_t ks[] = {2, 16, 34, 128, 516};
+    struct shape s = shape_number(i, test_rows[i / 5 % TEST_ROWS], test_sizes[i / 5 / TEST_ROWS], ks[i % 5]);
+    uint64_t seed = rng_next(&r);
+    struct gemm_bf16 g = make_bf16(b, &s, &r, true);
+    fill_c(&b->want, &s, g.ldc, seed);
+    g.c = (float *)b->want.start;
+    scalar_table()->gemm_bf16(&g);
+    size_t next = 1;
+    for (const struct kernels *t; (t = next_table(&next));) {
+      if (t->bf16_dot) continue;
+      fill_c(&b->got, &s, g.ldc, seed);
+      g.c = (float *)b->got.start;
+      t->gemm_bf16(&g);
+      check_c(b, t->name, &s, g.ldc);
+    }
+  }
+}
+
+// |got - exact| against exact products of the rounded operands: K roundings of partial sums, each at most 2^-24 of the
+// sum of magnitudes, and the order inside an instruction is the CPU's. Writes inside and nowhere else.
+static void check_dot(struct blocks *b, const struct gemm_bf16 *g, const char *table) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      double sum = 0, size = 0;
+      for (size_t k = 0; k < g->K; k++) {
+        double w = (double)widen_bf16(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
+        double product = (double)widen_bf16(round_bf16(g->a[m * g->lda + k])) * w;
+        sum += product, size += fabs(product);
+      }
+      if (g->bias) sum += (double)g->bias[n], size += fabs((double)g->bias[n]);
+      double error = fabs((double)g->c[m * g->ldc + n] - sum), budget = size * (double)(g->K + 2) * 0x1p-24;
+      if (error > budget) fail_msg("%s: c[%zu][%zu] is off by %g, budget %g", table, m, n, error, budget);
+    }
+  }
+  check_gaps(g->c, g->M, g->N, g->ldc, sizeof(float));
+  guard_check_front(&b->got);
+}
+
+static void test_bf16_dot(void **state) {
+  struct blocks *b = *state;
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 4);
+  for (size_t i = 0; i < TEST_ROWS * TEST_SIZES; i++) {
+    static const size_t ks[] = {2, 16, 34, 128, 516, 1028};
+    struct shape s = {.M = test_rows[i % TEST_ROWS], .N = test_sizes[i / TEST_ROWS], .K = ks[i % 6], .has_bias = i % 2};
+    struct gemm_bf16 g = make_bf16(b, &s, &r, false);
+    size_t next = 0;
+    for (const struct kernels *t; (t = next_table(&next));) {
+      if (!t->bf16_dot) continue;
+      fill_c(&b->got, &s, g.ldc, 0);
+      g.c = (float *)b->got.start;
+      t->gemm_bf16(&g);
+      check_dot(b, &g, t->name);
+      // The same bits again when K is split between pairs.
+      fill_c(&b->want, &s, g.ldc, 0);
+      struct gemm_bf16 part = g;
+      part.c = (float *)b->want.start;
+      part.K = g.K / 4 * 2, part.bias = NULL;
+      t->gemm_bf16(&part);
+      part.a += part.K, part.w += part.K / 2 * g.ldw * 2, part.K = g.K - part.K;
+      part.accumulate = true, part.bias = g.bias;
+      t->gemm_bf16(&part);
+      check_c(b, t->name, &s, g.ldc);
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_f32_same_bits),  cmocka_unit_test(test_f32_block_edges), cmocka_unit_test(test_f32_split_k),
+      cmocka_unit_test(test_bf16_same_bits), cmocka_unit_test(test_bf16_dot),
+  };
+  return cmocka_run_group_tests(tests, open_blocks, close_blocks);
+}

@@ -1,0 +1,96 @@
+// Choosing a table: by name, by PARE_ISA, by what the CPU has; what is missing is refused with the right status.
+#include "guard.h"
+
+#include <stdlib.h>
+
+#if defined(__x86_64__)
+static const char *const x86_names[] = {"scalar", "avx2", "avx512", "avx512_vnni", "avx512_bf16"};
+#endif
+
+static void test_tables_are_complete(void **state) {
+  (void)state;
+  size_t count;
+  const struct kernels *const *all = kernels_all(&count);
+  assert_true(count >= 1);
+  assert_string_equal(all[0]->name, "scalar");
+  assert_true(all[0]->supported());
+  for (size_t i = 0; i < count; i++) {
+    const struct kernels *t = all[i];
+#if defined(__x86_64__)
+    assert_string_equal(t->name, x86_names[i]);
+#endif
+    assert_true(t->supported && t->gemm_f32 && t->gemm_i8 && t->gemm_bf16 && t->quantize_u8 && t->layernorm);
+    assert_true(t->softmax_exp && t->div && t->add && t->act && t->unpack_f16 && t->unpack_bf16);
+    assert_true(t->unpack_i16 && t->unpack_nib);
+    assert_true(t->f32_mr > 0 && t->i8_mr > 0 && t->i8_nr > 0 && t->i8_kg > 0);
+    assert_int_equal(t->f32_nr % 32, 0); // 4-bit panels are this wide, and unpack_nib takes multiples of 32
+    assert_int_equal(t->bf16_dot, strcmp(t->name, "avx512_bf16") == 0);
+  }
+}
+
+static void test_by_name(void **state) {
+  (void)state;
+  size_t count;
+  const struct kernels *const *all = kernels_all(&count);
+  for (size_t i = 0; i < count; i++) {
+    const struct kernels *t = NULL;
+    struct pare_error err = {0};
+    enum pare_status status = kernels_select(all[i]->name, &t, &err);
+    if (all[i]->supported()) {
+      assert_int_equal(status, PARE_OK);
+      assert_ptr_equal(t, all[i]);
+    } else {
+      assert_int_equal(status, PARE_UNAVAILABLE);
+      assert_non_null(strstr(err.text, all[i]->name));
+    }
+  }
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  const struct kernels *t = NULL;
+  struct pare_error err = {0};
+  assert_int_equal(kernels_select("sse9", &t, &err), PARE_USAGE);
+  assert_non_null(strstr(err.text, "sse9"));
+  assert_non_null(strstr(err.text, "avx512_vnni"));
+  assert_int_equal(kernels_select("", &t, &err), PARE_USAGE);
+#if defined(__x86_64__)
+  assert_int_equal(kernels_select("neon", &t, &err), PARE_UNAVAILABLE);
+  assert_non_null(strstr(err.text, "neon"));
+#endif
+  assert_null(t);
+  assert_int_equal(kernels_select("AVX2", &t, NULL), PARE_USAGE);
+}
+
+static void test_environment(void **state) {
+  (void)state;
+  size_t count;
+  const struct kernels *const *all = kernels_all(&count), *best = all[0], *t = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (all[i]->supported()) best = all[i];
+  }
+  struct pare_error err;
+  unsetenv("PARE_ISA");
+  assert_int_equal(kernels_select(NULL, &t, &err), PARE_OK);
+  assert_ptr_equal(t, best);
+  setenv("PARE_ISA", "", 1);
+  assert_int_equal(kernels_select(NULL, &t, &err), PARE_OK);
+  assert_ptr_equal(t, best);
+  setenv("PARE_ISA", "scalar", 1);
+  assert_int_equal(kernels_select(NULL, &t, &err), PARE_OK);
+  assert_ptr_equal(t, all[0]);
+  setenv("PARE_ISA", "nonsense", 1);
+  assert_int_equal(kernels_select(NULL, &t, &err), PARE_USAGE);
+  assert_int_equal(kernels_select("scalar", &t, &err), PARE_OK); // a name given outranks it
+  unsetenv("PARE_ISA");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_tables_are_complete),
+      cmocka_unit_test(test_by_name),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_environment),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
