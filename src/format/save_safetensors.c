@@ -116,10 +116,10 @@ static enum pare_status write_file(const char *path, const char *header, const s
 static enum pare_status plan_file(const char *path, const struct tensor *list, size_t count, const char *const *meta,
                                   size_t meta_count, const struct tensor ***order, char **header, struct pare_error *err) {
   *header = NULL;
-  *order = calloc(count + 1, sizeof **order);  // + 1: calloc(0) may be NULL
+  *order = calloc(count + 1, sizeof(const struct tensor *));  // + 1: calloc(0) may be NULL
   if (!*order) return error_no_memory(err);
   for (size_t i = 0; i < count; i++) (*order)[i] = &list[i];
-  qsort(*order, count, sizeof **order, compare_order);
+  qsort(*order, count, sizeof(const struct tensor *), compare_order);
   return make_header(path, *order, count, meta, meta_count, header, err);
 }
 

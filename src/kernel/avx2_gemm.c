@@ -9,7 +9,7 @@ enum {
   MR = 6,
   MR_BF16 = 4, // leaves registers for the widened weights
   NV = 2,      // vectors of 8 columns
-  KC = 256,    // of one strip, 256 k are 256 cache lines: half of L1
+  KC = 128,    // of one strip, 128 k are 128 cache lines: a quarter of L1
 };
 
 // Where the last vector of a tile is partial: its lanes that exist.

@@ -22,7 +22,7 @@ static void add_tensor(void *context, const struct arch_row *row, const struct w
 
 static void add_coverage(void *context, const struct arch_row *row, const struct weight *w) {
   (void)row;
-  json_t *list = context, *entry;
+  json_t *list = context, *entry = NULL;
   size_t i;
   json_array_foreach(list, i, entry) {
     if (!strcmp(json_string_value(json_object_get(entry, "encoding")), w->stored.encoding->name)) break;
@@ -54,11 +54,11 @@ json_t *model_info(const pare_model *m) {
   for (size_t i = 0; i < m->config.N && m->labels; i++) json_array_append_new(labels, json_string(m->labels[i]));
   model_each_weight(m, add_tensor, tensors);
   struct model_bytes b = model_bytes(m);
-  size_t used = 0;
+  size_t used = 0, f32 = 4 * m->parameters;
   model_each_weight(m, count_tensors, &used);
   json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:o, s:I, s:o}", "name",
                         path_base(m->path), "arch", m->arch->name, "task", model_task_name(m), "path", m->path, "parameters",
-                        (json_int_t)m->parameters, "size_bytes", (json_int_t)b.total, "f32_bytes", (json_int_t)(4 * m->parameters),
+                        (json_int_t)m->parameters, "size_bytes", (json_int_t)b.total, "f32_bytes", (json_int_t)f32,
                         "scheme", m->scheme, "max_tokens", (json_int_t)model_max_tokens(m), "labels", labels, "bytes", "embedding",
                         (json_int_t)b.embedding, "linear", (json_int_t)b.linear, "scale", (json_int_t)b.scale, "other",
                         (json_int_t)b.other, "coverage", model_coverage(m), "unused_tensors",

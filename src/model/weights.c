@@ -110,6 +110,7 @@ static enum pare_status read_quant_state(const pare_model *m, const char *name, 
                                 ? check_quant_state(state, t, s, err)
                                 : error_set(err, PARE_DATA, "%s: tensor %s: expected a JSON object", t->file, t->name);
   json_decref(state);
+  // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the same bits, not the same numbers
   if (!status && memcmp(s->parts[2].data, nf4_codebook, sizeof nf4_codebook) != 0)
     status = error_set(err, PARE_DATA, "%s: tensor %s.quant_map: not the NF4 code book", t->file, name);
   return status;

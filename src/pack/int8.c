@@ -61,7 +61,10 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
 static void packed_row(const struct kernels *k, const struct packed *w, size_t n, float *out) {
   size_t nr = k->i8_nr, kg = k->i8_kg;
   const int8_t *panel = (const int8_t *)w->data + n / nr * w->panel_bytes + n % nr * kg;
-  for (size_t kk = 0; kk < w->K; kk++) out[kk] = (float)panel[kk / kg * nr * kg + kk % kg] * w->scale[n];
+  for (size_t kk = 0; kk < w->K; kk++) {
+    size_t at = kk / kg * nr * kg + kk % kg;
+    out[kk] = (float)panel[at] * w->scale[n];
+  }
 }
 
 const struct encoding encoding_int8 = {.name = "int8", .bits = 8, .integer = true, .layout = layout, .row = row,

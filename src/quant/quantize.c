@@ -150,12 +150,12 @@ static enum pare_status write_output(const struct run *r, const char *out, json_
 }
 
 static enum pare_status finish(const struct run *r, const char *out, json_t **record, struct pare_error *err) {
-  size_t before = r->m->tensors.file_bytes, after;
+  size_t before = r->m->tensors.file_bytes, f32 = 4 * r->m->parameters, after;
   static const char *const meta[] = {"format", "pt"};
   enum pare_status s = safetensors_file_bytes(r->tensors->list, r->tensors->count, meta, 1, &after, err);
   if (s) return s;
   json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", r->plan->scheme->name, "bytes_before", (json_int_t)before,
-                        "bytes_after", (json_int_t)after, "f32_bytes", (json_int_t)(4 * r->m->parameters), "tensors",
+                        "bytes_after", (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors",
                         tensor_rows(r->plan, r->results), "sha256", "dry_run", r->options->dry_run);
   if (!j) return error_no_memory(err);
   if (after >= before && !r->options->even_if_larger && !r->options->dry_run) {
