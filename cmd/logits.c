@@ -12,15 +12,13 @@ struct options {
   size_t max_tokens;
 };
 
-// One row for a classifier, one per token for a language model.
+// One row for a classifier, one per token for a language model or an encoder.
 struct shape {
   size_t rows, columns;
 };
 
 static struct shape shape_of(const pare_model *model, size_t tokens) {
-  size_t labels = pare_model_label_count(model);
-  if (labels) return (struct shape){1, labels};
-  return (struct shape){tokens, pare_model_vocab_size(model)};
+  return (struct shape){pare_model_task(model) == PARE_TASK_CLASSIFY ? 1 : tokens, pare_model_output_width(model)};
 }
 
 static void print_json(const pare_model *model, const struct pare_sequence *s, struct shape shape,
@@ -54,11 +52,17 @@ static void print_text(const pare_model *model, const struct pare_sequence *s, s
     const float *row = logits + r * shape.columns;
     size_t best = 0;
     for (size_t i = 1; i < shape.columns; i++) best = row[i] > row[best] ? i : best;
-    const char *piece = pare_token_piece(model, s->ids[r]), *next = pare_token_piece(model, (uint32_t)best);
+    const char *piece = pare_token_piece(model, s->ids[r]);
     output_cell(piece ? piece : "", piece ? strlen(piece) : 0, 24);
-    printf("-> ");
-    output_cell(next ? next : "", next ? strlen(next) : 0, 24);
-    printf("%12.6f\n", (double)row[best]);
+    if (pare_model_task(model) == PARE_TASK_LANGUAGE_MODEL) {
+      const char *next = pare_token_piece(model, (uint32_t)best);
+      printf("-> ");
+      output_cell(next ? next : "", next ? strlen(next) : 0, 24);
+      printf("%12.6f\n", (double)row[best]);
+    } else { // hidden states: too wide for a terminal, --json has them all
+      for (size_t i = 0; i < shape.columns && i < 4; i++) printf("%12.6f", (double)row[i]);
+      puts(shape.columns > 4 ? " ..." : "");
+    }
   }
 }
 

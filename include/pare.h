@@ -48,6 +48,8 @@ PARE_API enum pare_task pare_model_task(const pare_model *model);
 PARE_API size_t pare_model_label_count(const pare_model *model); // 0 unless a classifier
 PARE_API const char *pare_model_label(const pare_model *model, size_t i);
 PARE_API size_t pare_model_vocab_size(const pare_model *model);
+// Columns of a row of logits: labels of a classifier, vocabulary of a language model, width of an encoder's hidden states.
+PARE_API size_t pare_model_output_width(const pare_model *model);
 PARE_API size_t pare_model_max_tokens(const pare_model *model); // longest sequence it takes, special tokens included
 PARE_API const char *pare_model_scheme(const pare_model *model); // "f32", "int8", ...: from pare.json or the stored dtypes
 PARE_API double pare_model_load_ms(const pare_model *model);     // weights only; tokenizer and self-test apart
@@ -90,7 +92,7 @@ struct pare_sequence {
   const uint8_t *types; // NULL: all 0
   size_t len;           // 1 .. pare_model_max_tokens
 };
-// Classifier: logits (n, labels). Language model: one row of vocab_size per token, sequences one after another. Any n: split
+// Rows of pare_model_output_width: one per sequence for a classifier, else one per token, sequences one after another. Any n: split
 // into ragged batches inside; the answer to a sequence does not depend on the others, on the split or on the thread count.
 PARE_API enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n,
                                               float *logits, struct pare_error *err);

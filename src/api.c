@@ -79,6 +79,10 @@ size_t pare_model_vocab_size(const pare_model *model) {
   return model->config.V;
 }
 
+size_t pare_model_output_width(const pare_model *model) {
+  return session_columns(model);
+}
+
 size_t pare_model_max_tokens(const pare_model *model) {
   return model_max_tokens(model);
 }

@@ -68,7 +68,8 @@ static enum pare_status read_config(const struct json_t *json, const char *file,
 }
 
 static size_t scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest, size_t threads) {
-  return encoder_scratch_bytes(k, c, R, B, longest, threads) + arena_need(R * sizeof(uint32_t));
+  (void)B; // see encoder_scratch_bytes
+  return encoder_scratch_bytes(k, c, R, longest, threads) + arena_need(R * sizeof(uint32_t));
 }
 
 static void embed(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s, float *x) {

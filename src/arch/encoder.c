@@ -6,12 +6,13 @@
 
 #include "base/size.h"
 
-size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest, size_t threads) {
+// The layers need the most: the head's rows (two of C per sequence, B <= R) come after their buffers are given back.
+size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t longest, size_t threads) {
   size_t layers = 6 * arena_need(R * c->C * 4) + arena_need(R * c->F * 4); // x, q, k, v, attention, output; inner
-  size_t input = nn_input_scratch_bytes(R, c->C) + nn_input_scratch_bytes(R, size_max(c->C, c->F));
+  size_t input = nn_input_scratch_bytes(R, size_max(c->C, c->F)); // one at a time
   size_t inner = size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
   inner = size_max(inner, nn_embed_scratch_bytes(threads, c->C));
-  return layers + 2 * arena_need(B * c->C * 4) + input + inner;
+  return layers + input + inner;
 }
 
 void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R, enum act act,

@@ -20,7 +20,6 @@ void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row
 // y (R, N) = act(x through the linear at global table row `row` with its bias).
 void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R, enum act act,
                     float *y);
-size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest,
-                             size_t threads);
+size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t rows, size_t longest, size_t threads);
 
 #endif

@@ -288,9 +288,16 @@ enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct 
   return bad ? error_no_memory(err) : PARE_OK;
 }
 
+// Resampled medians of fewer runs than this say nothing: of one run the interval would be a point.
+enum { SPEEDUP_RUNS = 20 };
+
 enum pare_status fill_speedup(json_t *model, const double *base_ms, const double *ms, size_t n, uint64_t seed,
                               struct pare_error *err) {
   json_t *against = json_object_get(model, "against_base");
+  if (n < SPEEDUP_RUNS && json_is_object(against)) {
+    int bad = record_set_null(against, "speedup", "n too small: %zu runs, %d needed", n, SPEEDUP_RUNS);
+    return bad ? error_no_memory(err) : PARE_OK;
+  }
   double *scratch = calloc(2 * n + STATS_RESAMPLES, sizeof *scratch);
   if (!json_is_object(against) || !scratch) {
     free(scratch);
@@ -311,17 +318,15 @@ enum pare_status fill_speedup(json_t *model, const double *base_ms, const double
 
 enum pare_status fill_throughput(json_t *model, const double *seconds, size_t n, size_t items_per_run,
                                  struct pare_error *err) {
-  double *rate = calloc(n ? n : 1, sizeof *rate), total = 0;
-  if (!rate) return error_no_memory(err);
-  for (size_t i = 0; i < n; i++) {
-    rate[i] = (double)items_per_run / seconds[i];
-    total += seconds[i];
-  }
-  // All items over all time; the interval is that of the mean of the runs' rates, which is close to it when runs are
-  // alike.
+  double total = 0;
+  for (size_t i = 0; i < n; i++) total += seconds[i];
+  // All items over all time. The interval is that of the mean time of a run, turned into a rate, so it holds the value.
   int bad = n ? json_object_set_new(model, "throughput", json_real((double)(n * items_per_run) / total))
               : record_set_null(model, "throughput", "not measured");
-  if (n >= 2) bad |= json_object_set_new(model, "throughput_ci95", pair_json(stats_mean_interval(rate, n, 0.95)));
-  free(rate);
+  struct stats_interval t = n >= 2 ? stats_mean_interval(seconds, n, 0.95) : (struct stats_interval){0};
+  if (t.low > 0) {
+    struct stats_interval rate = {(double)items_per_run / t.high, (double)items_per_run / t.low};
+    bad |= json_object_set_new(model, "throughput_ci95", pair_json(rate));
+  }
   return bad ? error_no_memory(err) : PARE_OK;
 }

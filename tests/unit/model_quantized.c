@@ -139,6 +139,7 @@ static void a_wrong_quant_state_is_refused(void **state) {
       {"{\"blocksize\": 64, \"shape\": [64, 64]}", "found none"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64}", "expected shape [64, 64], found [0, 0]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [32, 128]}", "expected shape [64, 64], found [32, 128]"},
+      {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 63]}", "expected shape [64, 64], found [64, 63]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 64, 1]}", "expected shape [64, 64]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [-1, 64]}", "expected shape [64, 64], found [-1, 64]"},
   };

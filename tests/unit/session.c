@@ -7,7 +7,7 @@
 #include "quant/quantize.h"
 #include "quant/scheme.h"
 
-enum { MOST_TOKENS = 512 };
+enum { MOST_TOKENS = 1600 };
 
 static const char *const golden_models[] = {"models/gpt2-cls", "models/gpt2-lm", "models/gpt2-lm-untied", "models/bert",
                                             "models/distilbert", "encoder"};
@@ -76,6 +76,26 @@ static void run_worst_cases(pare_model *m) {
   run(m, 2 * P + 1, (size_t[]){P, P, 1, 7}, 4);
   run(m, P, (size_t[]){P - 1, 1, 1, P, 17, 5, 16, 15}, 8);
   run(m, 25, (size_t[]){24, 25, 1, 13, 12, 2}, 6);
+}
+
+// Attention's scratch grows with the longest sequence, and is larger than a product's only for long ones.
+static void long_sequences_fit_too(void **state) {
+  (void)state;
+  for (size_t threads = 1; threads <= 5; threads += 4) {
+    pare_engine engine = {0};
+    struct pare_error err = {0};
+    must(kernels_select(NULL, &engine.kernels, &err), &err);
+    must(pool_open(threads, &engine.pool, &err), &err);
+    struct model_files *f = files_open("models/gpt2-cls");
+    files_set(f, "n_positions", json_integer(1500));
+    files_put(f, "transformer.wpe.weight", DTYPE_F32, 2, (size_t[]){1500, 36}, NULL);
+    pare_model *m = files_model(f, &engine);
+    run(m, 0, (size_t[]){1500, 30, 70}, 3);
+    run(m, 1600, (size_t[]){100, 1500}, 2);
+    model_close(m);
+    files_close(f);
+    pool_close(engine.pool);
+  }
 }
 
 static void with_threads(const char *dir) {
@@ -232,6 +252,7 @@ static void no_numbers_do_no_harm(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_arena_is_never_overrun),
+      cmocka_unit_test(long_sequences_fit_too),
       cmocka_unit_test(what_cannot_be_computed_is_refused_by_place),
       cmocka_unit_test(token_types_are_ignored_where_there_are_none),
       cmocka_unit_test(absurd_batches_are_refused),
