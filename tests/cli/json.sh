@@ -45,7 +45,9 @@ holds '.task and .dataset.sha256 and .machine.isa and (.models | length) == 2 an
 holds '.models | all(.name and .scheme and .size_bytes and .bytes.embedding and .compression and .load_ms and .rss_bytes
   and .latency_ms.median and .throughput and .accuracy.value and .per_class and .confidence.mean)'
 holds '.models[1].against_base | has("identical_rate") and .accuracy_delta.ci95 and has("flips") and has("mcnemar_p")
-  and has("confidence_delta_mean") and has("kl_mean") and .speedup.ci95'
+  and has("confidence_delta_mean") and has("kl_mean") and .speedup == null and (.speedup_reason | length) > 0'
+expect 0 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --limit 16 --iterations 20 --json
+holds '.models[1].against_base.speedup.ci95 | length == 2'
 
 # Notes go to standard error, and --verbose does not spoil the output.
 "$program" classify agnews-gpt2 text --json --verbose >out 2>err
