@@ -201,17 +201,16 @@ void args_free(struct args *a) {
 
 enum pare_status args_split(const char *text, const char *option, const char ***items, size_t *count,
                             struct pare_error *err) {
-  size_t n = 1;
+  size_t n = 1, bytes = strlen(text) + 1;
   for (const char *p = text; *p; p++) n += *p == ',';
-  const char **list = malloc(n * sizeof *list + strlen(text) + 1);
+  const char **list = malloc(n * sizeof *list + bytes);
   if (!list) return error_no_memory(err);
-  char *at = (char *)(list + n);
-  strcpy(at, text);
+  char *at = memcpy(list + n, text, bytes);
   for (size_t i = 0; i < n; i++) {
     size_t len = strcspn(at, ",");
     if (len == 0) {
       free(list);
-      return error_set(err, PARE_USAGE, "--%s: expected names separated by commas, found '%s'", option, text);
+      return error_set(err, PARE_USAGE, "--%s: expected values separated by commas, found '%s'", option, text);
     }
     list[i] = at;
     at[len] = 0;
@@ -225,7 +224,7 @@ enum pare_status args_split(const char *text, const char *option, const char ***
 // "1,2,3" -> numbers in [least, most].
 static enum pare_status split_numbers(const char *text, const char *option, uint64_t least, uint64_t most,
                                       uint64_t **out, size_t *count, struct pare_error *err) {
-  const char **words;
+  const char **words = NULL;
   enum pare_status status = args_split(text, option, &words, count, err);
   if (status != PARE_OK) return status;
   uint64_t *numbers = calloc(*count, sizeof *numbers);

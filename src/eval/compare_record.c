@@ -190,7 +190,7 @@ static int set_head(const struct comparison *c, json_t *record) {
   bad |= json_object_set_new(record, "command", eval_text_json(c->options->command));
   bad |= json_object_set_new(record, "arch", json_string(m->arch->name));
   bad |= json_object_set_new(record, "parameters", json_integer((json_int_t)m->parameters));
-  bad |= json_object_set_new(record, "f32_bytes", json_integer((json_int_t)(4 * m->parameters)));
+  bad |= json_object_set_new(record, "f32_bytes", json_integer(4 * (json_int_t)m->parameters));
   bad |= json_object_set_new(record, "labels", labels_json(c));
   bad |= json_object_set_new(record, "seed", json_integer((json_int_t)c->options->seed));
   bad |= json_object_set_new(record, "latency_includes", json_string("tokenization"));

@@ -134,7 +134,7 @@ enum pare_status cost_measure(const pare_engine *engine, const char *path, size_
     child(engine, path, tokens, baseline, ends[1]);
   }
   close(ends[1]);
-  struct answer a;
+  struct answer a = {.err = {.code = PARE_OK}};
   enum pare_status status = pid < 0 ? error_set(err, PARE_BUG, "cannot start a process: %s", strerror(errno))
                                     : read_answer(ends[0], &a, pid, path, err);
   close(ends[0]);

@@ -41,7 +41,7 @@ static const char *const known[] = {"scalar", "avx2", "avx512", "avx512_vnni", "
 static const char known_list[] = "scalar, avx2, avx512, avx512_vnni, avx512_bf16, neon";
 
 const struct kernels *const *kernels_all(size_t *count) {
-  *count = sizeof tables / sizeof *tables;
+  *count = sizeof tables / sizeof tables[0];
   return tables;
 }
 
@@ -57,7 +57,7 @@ enum pare_status kernels_select(const char *name, const struct kernels **out, st
     name = getenv("PARE_ISA");
     if (name && !*name) name = NULL;
   }
-  for (size_t i = sizeof tables / sizeof *tables; i-- > 0;) {
+  for (size_t i = sizeof tables / sizeof tables[0]; i-- > 0;) {
     if (name ? strcmp(tables[i]->name, name) != 0 : !tables[i]->supported()) continue;
     if (!tables[i]->supported()) break;
     *out = tables[i];

@@ -34,7 +34,7 @@ static void size_legend(double y, struct buf *out) {
 
 static void size_row(const json_t *record, size_t i, const struct svg_axis *axis, struct buf *out) {
   const json_t *m = record_model(record, i);
-  double sum = 0, part, size = 0, share;
+  double sum = 0, part, size = 0, share = 0;
   char path[32], text[96];
   row_label(record, i, out);
   for (size_t k = 0; k < 4; k++) {

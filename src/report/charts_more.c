@@ -108,7 +108,8 @@ static void class_legend(const json_t *record, double y, struct buf *out) {
   // Four to a line: a name of any length keeps its place.
   const double width = (double)SVG_WIDTH / 4;
   for (size_t i = 0; i < record_model_count(record); i++) {
-    double x = 8 + width * (double)(i % 4), at = y + 20 * (double)(i / 4);
+    size_t line = i / 4;
+    double x = 8 + width * (double)(i % 4), at = y + 20 * (double)line;
     svg_mark(out, i, x, at - 4, 5);
     svg_text(out, x + 12, at, "start", "tick", record_model_label(record_model(record, i)), 17);
   }
@@ -124,9 +125,9 @@ static const json_t *class_rows(const json_t *record) {
 void chart_classes(const json_t *record, struct buf *out) {
   enum { STEP = 26 };
   const json_t *rows = class_rows(record);
-  size_t classes = json_array_size(rows), models = record_model_count(record);
+  size_t classes = json_array_size(rows), models = record_model_count(record), legend_lines = (models + 3) / 4;
   if (classes == 0) return;
-  double low = 1, f1, legend = TOP + 10 + 20 * (double)((models + 3) / 4), bottom = legend + STEP * (double)classes;
+  double low = 1, f1, legend = TOP + 10 + 20 * (double)legend_lines, bottom = legend + STEP * (double)classes;
   char path[48];
   for (size_t i = 0; i < models * classes; i++) {
     snprintf(path, sizeof path, "per_class.%zu.f1", i % classes);

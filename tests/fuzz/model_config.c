@@ -1,5 +1,5 @@
-// model_config.c - libFuzzer on every architecture's reading of config.json: it refuses with a message that names the file, or every
-// size is within the range that the rest of the program multiplies without looking.
+// model_config.c - libFuzzer on every architecture's reading of config.json: it refuses with a message that names the
+// file, or every size is within the range that the rest of the program multiplies without looking.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static void check_rows(const struct arch *a, const struct config *c) {
     size_t n, k, bytes;
     arch_row_shape(&a->rows[i], c, &n, &k);
     require(n > 0 && k > 0, "no empty weights");
-    require(!__builtin_mul_overflow(n, k, &bytes) && !__builtin_mul_overflow(bytes, 1024 * 8, &bytes), "sizes far from overflow");
+    require(!__builtin_mul_overflow(n, k, &bytes) && !__builtin_mul_overflow(bytes, 1024 * 8, &bytes),
+            "sizes far from overflow");
     if (a->rows[i].role != ROLE_EMBEDDING) require(k <= ARCH_MAX_K, "sums of int8 products that fit 32 bits");
   }
 }

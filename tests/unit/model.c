@@ -1,8 +1,10 @@
-// model.c - damaged, hostile and mismatched model directories are refused with a message that names file and tensor or key.
-// (Files that are no safetensors at all are in safetensors.c; every variant of a config that is not implemented in golden/models.c.)
+// model.c - damaged, hostile and mismatched model directories are refused with a message that names file and tensor or
+// key. (Files that are no safetensors at all are in safetensors.c; every variant of a config that is not implemented in
+// golden/models.c.)
 #include "model_files.h"
 
-static const char *const golden_models[] = {"models/gpt2-cls", "models/gpt2-lm-untied", "models/bert", "models/distilbert"};
+static const char *const golden_models[] = {"models/gpt2-cls", "models/gpt2-lm-untied", "models/bert",
+                                            "models/distilbert"};
 enum { GOLDEN_MODELS = sizeof golden_models / sizeof golden_models[0] };
 
 static pare_engine engine;
@@ -65,7 +67,8 @@ static void grow_one(struct model_files *f, const char *name) {
   size_t shape[2] = {t->shape[0] + 1, t->shape[1]}, rank = t->rank;
   char found[64], expected[64];
   snprintf(found, sizeof found, rank == 1 ? "found [%zu]" : "found [%zu, %zu]", shape[0], shape[1]);
-  snprintf(expected, sizeof expected, rank == 1 ? "expected shape [%zu]" : "expected shape [%zu, %zu]", t->shape[0], t->shape[1]);
+  snprintf(expected, sizeof expected, rank == 1 ? "expected shape [%zu]" : "expected shape [%zu, %zu]", t->shape[0],
+           t->shape[1]);
   files_put(f, name, DTYPE_F32, rank, shape, NULL);
   files_refuse(f, PARE_DATA, NEEDLES("model.safetensors", name, expected, found));
 }
@@ -142,9 +145,11 @@ static void a_config_that_is_no_object_is_refused(void **state) {
   config_text_is_refused("[1, 2]", NEEDLES("config.json", "expected a JSON object"));
   config_text_is_refused("{}", NEEDLES("config.json", "missing key model_type"));
   config_text_is_refused("{\"model_type\": 7}", NEEDLES("config.json", "model_type"));
-  config_text_is_refused("{\"model_type\": \"gpt2\", \"model_type\": \"bert\"}", NEEDLES("config.json", "model_type", "duplicate"));
+  config_text_is_refused("{\"model_type\": \"gpt2\", \"model_type\": \"bert\"}",
+                         NEEDLES("config.json", "model_type", "duplicate"));
   config_text_is_refused("{\"model_type\": \"gpt2\", \"n_embd\": 1e999}", NEEDLES("config.json", "line 1"));
-  config_text_is_refused("{\"model_type\": \"gpt2\", \"n_embd\": 99999999999999999999}", NEEDLES("config.json", "line 1"));
+  config_text_is_refused("{\"model_type\": \"gpt2\", \"n_embd\": 99999999999999999999}",
+                         NEEDLES("config.json", "line 1"));
 }
 
 static void a_directory_without_a_config_is_refused(void **state) {
@@ -171,13 +176,15 @@ static void sizes_out_of_range_are_named(void **state) {
   (void)state;
   static const struct {
     const char *golden, *keys[8];
-  } sizes[] = {{"models/gpt2-cls", {"vocab_size", "n_embd", "n_layer", "n_head", "n_positions", "n_inner", "num_labels"}},
-               {"models/bert",
-                {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
-                 "intermediate_size", "type_vocab_size", "num_labels"}},
-               {"models/distilbert",
-                {"vocab_size", "dim", "n_layers", "n_heads", "max_position_embeddings", "hidden_dim", "num_labels"}}};
-  static const char *const values[] = {"0", "-1", "9223372036854775807", "-9223372036854775808", "\"12\"", "36.0", "[36]", "true"};
+  } sizes[] = {
+      {"models/gpt2-cls", {"vocab_size", "n_embd", "n_layer", "n_head", "n_positions", "n_inner", "num_labels"}},
+      {"models/bert",
+       {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
+        "intermediate_size", "type_vocab_size", "num_labels"}},
+      {"models/distilbert",
+       {"vocab_size", "dim", "n_layers", "n_heads", "max_position_embeddings", "hidden_dim", "num_labels"}}};
+  static const char *const values[] = {"0",    "-1",  "9223372036854775807", "-9223372036854775808", "\"12\"", "36.0",
+                                       "[36]", "true"};
   for (size_t i = 0; i < 3; i++) {
     for (size_t k = 0; k < 8 && sizes[i].keys[k]; k++) {
       struct model_files *f = files_open(sizes[i].golden);
@@ -206,11 +213,16 @@ static void sizes_that_disagree_with_tensors_are_named(void **state) {
     const char *golden, *key;
     int value;
     const char *needle;
-  } cases[] = {{"models/gpt2-cls", "vocab_size", 44, "wte.weight"},      {"models/gpt2-cls", "n_positions", 1024, "wpe.weight"},
-               {"models/gpt2-cls", "n_layer", 3, "h.2.ln_1.weight"},     {"models/gpt2-cls", "n_inner", 100, "c_fc.weight"},
-               {"models/gpt2-cls", "n_embd", 39, "wte.weight"},          {"models/bert", "type_vocab_size", 3, "token_type"},
-               {"models/bert", "num_hidden_layers", 1024, "layer.2"},    {"models/bert", "intermediate_size", 36, "intermediate"},
-               {"models/distilbert", "dim", 33, "word_embeddings"},      {"models/distilbert", "hidden_dim", 53, "ffn.lin1"},
+  } cases[] = {{"models/gpt2-cls", "vocab_size", 44, "wte.weight"},
+               {"models/gpt2-cls", "n_positions", 1024, "wpe.weight"},
+               {"models/gpt2-cls", "n_layer", 3, "h.2.ln_1.weight"},
+               {"models/gpt2-cls", "n_inner", 100, "c_fc.weight"},
+               {"models/gpt2-cls", "n_embd", 39, "wte.weight"},
+               {"models/bert", "type_vocab_size", 3, "token_type"},
+               {"models/bert", "num_hidden_layers", 1024, "layer.2"},
+               {"models/bert", "intermediate_size", 36, "intermediate"},
+               {"models/distilbert", "dim", 33, "word_embeddings"},
+               {"models/distilbert", "hidden_dim", 53, "ffn.lin1"},
                {"models/distilbert", "vocab_size", 1 << 24, "word_embeddings"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open(cases[i].golden);
@@ -234,7 +246,8 @@ static void labels_must_be_complete(void **state) {
   files_set(f, "id2label", json_pack("[s, s, s]", "a", "b", "c"));
   files_refuse(f, PARE_DATA, NEEDLES("config.json", "id2label", "expected an object", "found an array"));
   files_set(f, "id2label", json_pack("{s:s, s:s, s:s, s:s}", "0", "a", "1", "b", "2", "c", "3", "d"));
-  files_refuse(f, PARE_DATA, NEEDLES("model.safetensors", "classifier.weight", "expected shape [4, 36]", "found [3, 36]"));
+  files_refuse(f, PARE_DATA,
+               NEEDLES("model.safetensors", "classifier.weight", "expected shape [4, 36]", "found [3, 36]"));
   files_set(f, "num_labels", json_integer(3));
   files_refuse(f, PARE_DATA, NEEDLES("config.json", "id2label names 4 labels", "num_labels says 3"));
   files_set(f, "id2label", json_object());
@@ -253,8 +266,10 @@ static void a_tokenizer_beyond_the_vocabulary_is_refused(void **state) {
   pare_model *m = files_model(f, &engine);
   assert_non_null(m->tokenizer);
   model_close(m);
-  files_text(f, "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\np\nq\nr\ns\nt\nu\nv\nw\nx"
-             "\ny\nz\naa\nbb\ncc\ndd\nee\nff\ngg\nhh\nii\njj\nkk\nll\nmm\n");
+  files_text(
+      f, "vocab.txt",
+      "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\np\nq\nr\ns\nt\nu\nv\nw\nx"
+      "\ny\nz\naa\nbb\ncc\ndd\nee\nff\ngg\nhh\nii\njj\nkk\nll\nmm\n");
   refuses(f->dir.temp, PARE_DATA, NEEDLES(f->dir.temp, "ids up to 43", "vocab_size is 43"));
   files_close(f);
 }

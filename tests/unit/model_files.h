@@ -1,5 +1,5 @@
-// model_files.h - what the tests of damaged models share: a golden directory is read, its config.json and tensors are edited in
-// memory, and the result is written into a temporary directory.
+// model_files.h - what the tests of damaged models share: a golden directory is read, its config.json and tensors are
+// edited in memory, and the result is written into a temporary directory.
 #ifndef PARE_TESTS_MODEL_FILES_H
 #define PARE_TESTS_MODEL_FILES_H
 
@@ -76,12 +76,13 @@ static inline void *files_bytes(struct model_files *f, const char *name) {
 }
 
 // Adds a tensor, or gives the one of that name other contents. data is copied; NULL: zeros.
-static inline void files_put(struct model_files *f, const char *name, enum dtype dtype, size_t rank, const size_t *shape,
-                             const void *data) {
+static inline void files_put(struct model_files *f, const char *name, enum dtype dtype, size_t rank,
+                             const size_t *shape, const void *data) {
   size_t i = 0, bytes = dtype_bytes(dtype);
   while (i < f->count && strcmp(f->list[i].name, name) != 0) i++;
   if (i == f->count) f->count++;
-  struct tensor t = {.name = files_own(f, strdup(name)), .dtype = dtype, .rank = rank}; // name and shape may be the old one's
+  struct tensor t = {
+      .name = files_own(f, strdup(name)), .dtype = dtype, .rank = rank}; // name and shape may be the old one's
   for (size_t d = 0; d < rank; d++) bytes *= t.shape[d] = shape[d];
   uint8_t *copy = files_own(f, calloc(1, bytes + 1));
   if (data) memcpy(copy, data, bytes);
@@ -110,9 +111,11 @@ static inline void files_write(struct model_files *f) {
   free(text);
 }
 
-// A WordPiece vocabulary of 43 entries, the size the golden models have: ids 0 to 4 are special, then words and letters.
+// A WordPiece vocabulary of 43 entries, the size the golden models have: ids 0 to 4 are special, then words and
+// letters.
 static inline void files_tokenizer(struct model_files *f) {
-  char text[400] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthis\nexample\nis\n.\nabout\nnews\nsport\nred\ngreen\nblue\nthe\n!\n";
+  char text[400] =
+      "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthis\nexample\nis\n.\nabout\nnews\nsport\nred\ngreen\nblue\nthe\n!\n";
   for (char c = 'a'; c <= 'z'; c++) {
     size_t len = strlen(text);
     snprintf(text + len, sizeof text - len, "%c\n", c);
@@ -129,7 +132,8 @@ static inline void refuses(const char *path, enum pare_status expected, const ch
   pare_model *m = NULL;
   enum pare_status s = model_open(&engine, path, &m, &err);
   model_close(m);
-  if (s != expected) fail_msg("expected status %d (%s), found %d: %s", expected, needles[0] ? needles[0] : "", s, err.text);
+  if (s != expected)
+    fail_msg("expected status %d (%s), found %d: %s", expected, needles[0] ? needles[0] : "", s, err.text);
   for (size_t i = 0; needles[i]; i++)
     if (!strstr(err.text, needles[i])) fail_msg("the message does not hold \"%s\": %s", needles[i], err.text);
 }

@@ -1,4 +1,5 @@
-// model_quantized.c - quantized directories, ours and other tools', whose parts or promises do not hold are refused by name.
+// model_quantized.c - quantized directories, ours and other tools', whose parts or promises do not hold are refused by
+// name.
 #include "model_files.h"
 
 #include "base/size.h"
@@ -38,7 +39,8 @@ static void misshapen_int8_scales_are_refused(void **state) {
   static const struct {
     size_t rank, shape[2];
     const char *found;
-  } cases[] = {{2, {36, 2}, "found [36, 2]"}, {1, {35}, "found [35]"}, {2, {2, 1}, "found [2, 1]"}, {1, {0}, "found [0]"}};
+  } cases[] = {
+      {2, {36, 2}, "found [36, 2]"}, {1, {35}, "found [35]"}, {2, {2, 1}, "found [2, 1]"}, {1, {0}, "found [0]"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("int8/bert-int8");
     files_put(f, part_name(int8_weight, "_scale"), DTYPE_F32, cases[i].rank, cases[i].shape, NULL);
@@ -138,7 +140,8 @@ static void a_wrong_quant_state_is_refused(void **state) {
       {"{\"quant_type\": \"fp4\", \"blocksize\": 64, \"shape\": [64, 64]}", "found fp4 with 64"},
       {"{\"blocksize\": 64, \"shape\": [64, 64]}", "found none"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64}", "expected shape [64, 64], found [0, 0]"},
-      {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [32, 128]}", "expected shape [64, 64], found [32, 128]"},
+      {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [32, 128]}",
+       "expected shape [64, 64], found [32, 128]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 63]}", "expected shape [64, 64], found [64, 63]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 64, 1]}", "expected shape [64, 64]"},
       {"{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [-1, 64]}", "expected shape [64, 64], found [-1, 64]"},
@@ -146,9 +149,11 @@ static void a_wrong_quant_state_is_refused(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     quant_state_is_refused("nf4/bert-nf4", nf4_weight, cases[i].text, cases[i].needle);
   // Conv1D is quantized transposed: (outputs, inputs).
-  quant_state_is_refused("nf4/gpt2-lm-nf4", dq_weight, "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 192]}",
+  quant_state_is_refused("nf4/gpt2-lm-nf4", dq_weight,
+                         "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [64, 192]}",
                          "expected shape [192, 64], found [64, 192]");
-  static const char dq[] = "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [192, 64], \"nested_blocksize\": %d%s}";
+  static const char dq[] =
+      "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [192, 64], \"nested_blocksize\": %d%s}";
   char text[200];
   snprintf(text, sizeof text, dq, 128, ", \"nested_offset\": 0.5");
   quant_state_is_refused("nf4/gpt2-cls-nf4-dq", dq_weight, text, "expected nested_blocksize 256, found 128");
@@ -163,7 +168,8 @@ static char *quantized(struct model_files *f, const char *scheme, const char *ke
   struct pare_error err = {0};
   char *out = path_join(f->dir.temp, "out");
   files_write(f);
-  struct pare_quantize_options options = {.scheme = scheme, .even_if_larger = true, .keep = &keep, .keep_count = keep != NULL};
+  struct pare_quantize_options options = {
+      .scheme = scheme, .even_if_larger = true, .keep = &keep, .keep_count = keep != NULL};
   json_t *record;
   must(quantize_model(&engine, f->dir.temp, out, &options, &record, &err), &err);
   json_decref(record);
@@ -191,18 +197,25 @@ static void garbage_provenance_is_refused(void **state) {
   provenance_is_refused(out, "{\"scheme\": 8}", "pare.json: scheme: expected");
   provenance_is_refused(out, "{\"scheme\": \"0123456789012345678901234567890123456789012345678901234567890123\"}",
                         "pare.json: scheme: expected");
-  static const char *const tests[] = {
-      "7", "{}", "{\"ids\": 5, \"logits\": [1, 2, 3]}", "{\"ids\": [], \"logits\": [1, 2, 3]}",
-      "{\"ids\": [\"1\"], \"logits\": [1, 2, 3]}", "{\"ids\": [-1], \"logits\": [1, 2, 3]}",
-      "{\"ids\": [4294967296], \"logits\": [1, 2, 3]}", "{\"ids\": [1], \"logits\": [1, 2]}", "{\"ids\": [1]}",
-      "{\"ids\": [1], \"logits\": [1, \"x\", 3]}", "{\"ids\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1], \"logits\": [1, 2, 3]}"};
+  static const char *const tests[] = {"7",
+                                      "{}",
+                                      "{\"ids\": 5, \"logits\": [1, 2, 3]}",
+                                      "{\"ids\": [], \"logits\": [1, 2, 3]}",
+                                      "{\"ids\": [\"1\"], \"logits\": [1, 2, 3]}",
+                                      "{\"ids\": [-1], \"logits\": [1, 2, 3]}",
+                                      "{\"ids\": [4294967296], \"logits\": [1, 2, 3]}",
+                                      "{\"ids\": [1], \"logits\": [1, 2]}",
+                                      "{\"ids\": [1]}",
+                                      "{\"ids\": [1], \"logits\": [1, \"x\", 3]}",
+                                      "{\"ids\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1], \"logits\": [1, 2, 3]}"};
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
     char text[300];
     snprintf(text, sizeof text, "{\"scheme\": \"int8\", \"self_test\": %s}", tests[i]);
     provenance_is_refused(out, text, "self_test");
   }
   provenance_is_refused(out, "{\"self_test\": {\"ids\": [43], \"logits\": [1, 2, 3]}}", "id 43");
-  provenance_is_refused(out, "{\"self_test\": {\"numerics\": 1, \"ids\": [4], \"logits\": [1, 2, 3]}}", "logit 0 expected 1");
+  provenance_is_refused(out, "{\"self_test\": {\"numerics\": 1, \"ids\": [4], \"logits\": [1, 2, 3]}}",
+                        "logit 0 expected 1");
   free(out);
   files_close(f);
 }
@@ -253,11 +266,11 @@ static void kept_bf16_opens_on_every_table(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(missing_int8_scales_are_refused),   cmocka_unit_test(misshapen_int8_scales_are_refused),
-      cmocka_unit_test(asymmetric_int8_is_refused),        cmocka_unit_test(other_methods_are_unavailable),
-      cmocka_unit_test(missing_nf4_parts_are_refused),     cmocka_unit_test(misshapen_nf4_parts_are_refused),
-      cmocka_unit_test(another_code_book_is_refused),      cmocka_unit_test(a_wrong_quant_state_is_refused),
-      cmocka_unit_test(garbage_provenance_is_refused),     cmocka_unit_test(a_flipped_weight_byte_fails_the_self_test),
+      cmocka_unit_test(missing_int8_scales_are_refused), cmocka_unit_test(misshapen_int8_scales_are_refused),
+      cmocka_unit_test(asymmetric_int8_is_refused),      cmocka_unit_test(other_methods_are_unavailable),
+      cmocka_unit_test(missing_nf4_parts_are_refused),   cmocka_unit_test(misshapen_nf4_parts_are_refused),
+      cmocka_unit_test(another_code_book_is_refused),    cmocka_unit_test(a_wrong_quant_state_is_refused),
+      cmocka_unit_test(garbage_provenance_is_refused),   cmocka_unit_test(a_flipped_weight_byte_fails_the_self_test),
       cmocka_unit_test(kept_bf16_opens_on_every_table),
   };
   return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,5 +1,6 @@
 // quantize.c - what is written is what the formulas say, the same bytes every time, whole or not at all.
-// (NF4's bytes are compared with bitsandbytes' in golden/quantized.c; which tensor gets which scheme is in quantize_plan.c.)
+// (NF4's bytes are compared with bitsandbytes' in golden/quantized.c; which tensor gets which scheme is in
+// quantize_plan.c.)
 #include "quantize_files.h"
 
 #include <sys/stat.h>
@@ -83,7 +84,8 @@ static void check_weight(void *context, const struct arch_row *row, const struct
   struct source_matrix s = {vector ? 1 : w->N, vector ? w->N : w->K, NULL};
   s.w = malloc(s.N * s.K * sizeof *s.w);
   for (size_t n = 0; n < s.N; n++)
-    for (size_t k = 0; k < s.K; k++) s.w[n * s.K + k] = float_at(t, row->role == ROLE_CONV1D ? k * s.N + n : n * s.K + k);
+    for (size_t k = 0; k < s.K; k++)
+      s.w[n * s.K + k] = float_at(t, row->role == ROLE_CONV1D ? k * s.N + n : n * s.K + k);
   // A cast casts everything; otherwise norms and biases stay as they are.
   bool cast = strchr("fb", c->scheme[0]) != NULL;
   const char *scheme = vector && !cast ? "f32" : c->scheme;
@@ -104,12 +106,14 @@ static void check_weight(void *context, const struct arch_row *row, const struct
 
 static void stored_values_follow_the_formulas(void **state) {
   (void)state;
-  static const char *const goldens[] = {"models/gpt2-cls", "models/gpt2-lm-sharded", "models/bert", "models/distilbert"};
+  static const char *const goldens[] = {"models/gpt2-cls", "models/gpt2-lm-sharded", "models/bert",
+                                        "models/distilbert"};
   static const char *const schemes[] = {"f32", "f16", "bf16", "int16", "int8", "int8-tensor"};
   for (size_t g = 0; g < 4; g++) {
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
       struct model_files *f = files_open(goldens[g]);
-      json_t *record = quantize_into(&engine, f, &(struct pare_quantize_options){.scheme = schemes[i], .even_if_larger = true});
+      json_t *record =
+          quantize_into(&engine, f, &(struct pare_quantize_options){.scheme = schemes[i], .even_if_larger = true});
       char *out = path_join(f->dir.temp, "out");
       pare_model *m;
       struct pare_error err = {0};
@@ -144,8 +148,8 @@ static void same_files(const char *what, const char *a, const char *b) {
   }
 }
 
-// Scalar with one thread against the best table with two, and once more. pare.json holds an answer, which bf16 dot products round
-// their own way: there the same table is used.
+// Scalar with one thread against the best table with two, and once more. pare.json holds an answer, which bf16 dot
+// products round their own way: there the same table is used.
 static void check_same_bytes(const char *scheme) {
   pare_engine engines[3] = {{0}};
   struct pare_error err = {0};
@@ -156,8 +160,9 @@ static void check_same_bytes(const char *scheme) {
     must(kernels_select(i || !strcmp(scheme, "bf16") ? NULL : "scalar", &engines[i].kernels, &err), &err);
     must(pool_open(threads[i], &engines[i].pool, &err), &err);
     f[i] = files_open("models/gpt2-cls");
-    json_decref(quantize_into(&engines[i], f[i],
-                              &(struct pare_quantize_options){.scheme = scheme, .even_if_larger = true, .command = "pare quantize"}));
+    json_decref(quantize_into(
+        &engines[i], f[i],
+        &(struct pare_quantize_options){.scheme = scheme, .even_if_larger = true, .command = "pare quantize"}));
     out[i] = path_join(f[i]->dir.temp, "out");
   }
   same_files(scheme, out[0], out[1]);
@@ -207,12 +212,14 @@ static void values_that_cannot_be_held_are_refused(void **state) {
     float value;
     bool refused;
   } cases[] = {
-      {"int8", lin, NAN, true},          {"int8-tensor", lin, INFINITY, true}, {"int16", lin, -INFINITY, true},
-      {"nf4", lin, NAN, true},           {"nf4-dq", lin, -NAN, true},          {"f32", lin, NAN, true},
-      {"f16", lin, INFINITY, true},      {"bf16", lin, NAN, true},             {"int8", norm, NAN, true},
-      {"f16", lin, 65520, true},         {"f16", lin, -65520, true},           {"f16", lin, 65519, false},
-      {"f16", norm, 1e5f, true},         {"bf16", lin, 0x1.ffp127f, true},     {"bf16", lin, -3.4e38f, true},
-      {"bf16", norm, 0x1.ffp127f, true},
+      {"int8", lin, NAN, true},        {"int8-tensor", lin, INFINITY, true},
+      {"int16", lin, -INFINITY, true}, {"nf4", lin, NAN, true},
+      {"nf4-dq", lin, -NAN, true},     {"f32", lin, NAN, true},
+      {"f16", lin, INFINITY, true},    {"bf16", lin, NAN, true},
+      {"int8", norm, NAN, true},       {"f16", lin, 65520, true},
+      {"f16", lin, -65520, true},      {"f16", lin, 65519, false},
+      {"f16", norm, 1e5f, true},       {"bf16", lin, 0x1.ffp127f, true},
+      {"bf16", lin, -3.4e38f, true},   {"bf16", norm, 0x1.ffp127f, true},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("models/distilbert");
@@ -233,7 +240,8 @@ static void an_answer_that_is_no_number_is_refused(void **state) {
   struct model_files *f = files_open("models/distilbert");
   float *w = files_bytes(f, "classifier.weight");
   for (size_t i = 0; i < 3 * 36; i++) w[i] = 3e38f;
-  quantize_refused(&engine, f, &(struct pare_quantize_options){.scheme = "int8"}, PARE_DATA, NEEDLES("self-test", "logit"));
+  quantize_refused(&engine, f, &(struct pare_quantize_options){.scheme = "int8"}, PARE_DATA,
+                   NEEDLES("self-test", "logit"));
   files_close(f);
 }
 
@@ -247,7 +255,8 @@ static void extreme_values_survive(void **state) {
       struct model_files *f = files_open("models/distilbert");
       float *w = files_bytes(f, "pre_classifier.weight");
       for (size_t i = 0; i < 36 * 36; i++) w[i] = i % 5 ? values[v] : i % 65 ? 0 : -values[v] * 0.75f;
-      json_decref(quantize_into(&engine, f, &(struct pare_quantize_options){.scheme = schemes[s], .even_if_larger = true}));
+      json_decref(
+          quantize_into(&engine, f, &(struct pare_quantize_options){.scheme = schemes[s], .even_if_larger = true}));
       files_close(f);
     }
   }
@@ -392,12 +401,18 @@ static void tokenizer_files_are_copied(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(stored_values_follow_the_formulas),      cmocka_unit_test(the_same_command_gives_the_same_bytes),
-      cmocka_unit_test(values_that_cannot_be_held_are_refused), cmocka_unit_test(an_answer_that_is_no_number_is_refused),
-      cmocka_unit_test(extreme_values_survive),                 cmocka_unit_test(a_quantized_source_is_refused),
-      cmocka_unit_test(a_larger_file_is_not_written),           cmocka_unit_test(a_dry_run_writes_nothing_and_tells_the_size),
-      cmocka_unit_test(what_is_not_ours_is_not_replaced),       cmocka_unit_test(an_output_that_cannot_be_written_is_an_io_error),
-      cmocka_unit_test(tokenizer_files_are_copied),             cmocka_unit_test(a_sharded_source_is_quantized),
+      cmocka_unit_test(stored_values_follow_the_formulas),
+      cmocka_unit_test(the_same_command_gives_the_same_bytes),
+      cmocka_unit_test(values_that_cannot_be_held_are_refused),
+      cmocka_unit_test(an_answer_that_is_no_number_is_refused),
+      cmocka_unit_test(extreme_values_survive),
+      cmocka_unit_test(a_quantized_source_is_refused),
+      cmocka_unit_test(a_larger_file_is_not_written),
+      cmocka_unit_test(a_dry_run_writes_nothing_and_tells_the_size),
+      cmocka_unit_test(what_is_not_ours_is_not_replaced),
+      cmocka_unit_test(an_output_that_cannot_be_written_is_an_io_error),
+      cmocka_unit_test(tokenizer_files_are_copied),
+      cmocka_unit_test(a_sharded_source_is_quantized),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -10,13 +10,15 @@
 static inline size_t hidden_entries(const char *dir) {
   size_t n = 0;
   DIR *d = opendir(dir);
-  for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] == '.' && strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+  for (struct dirent *e; (e = readdir(d));)
+    n += e->d_name[0] == '.' && strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
   closedir(d);
   return n;
 }
 
 // Writes the directory, quantizes it, returns the record.
-static inline json_t *quantize_into(pare_engine *engine, struct model_files *f, const struct pare_quantize_options *options) {
+static inline json_t *quantize_into(pare_engine *engine, struct model_files *f,
+                                    const struct pare_quantize_options *options) {
   struct pare_error err = {0};
   char *out = path_join(f->dir.temp, "out");
   json_t *record = NULL;
@@ -28,8 +30,9 @@ static inline json_t *quantize_into(pare_engine *engine, struct model_files *f, 
 }
 
 // The same, refused: with no record, nothing left behind, and an output that did not exist still does not.
-static inline void quantize_refused(pare_engine *engine, struct model_files *f, const struct pare_quantize_options *options,
-                                    enum pare_status expected, const char *const *needles) {
+static inline void quantize_refused(pare_engine *engine, struct model_files *f,
+                                    const struct pare_quantize_options *options, enum pare_status expected,
+                                    const char *const *needles) {
   struct pare_error err = {0};
   char *out = path_join(f->dir.temp, "out");
   bool existed = file_is_dir(out);

@@ -1,4 +1,5 @@
-// quantize_plan.c - which tensor gets which encoding: --keep, --portable per architecture, and what config.json then says.
+// quantize_plan.c - which tensor gets which encoding: --keep, --portable per architecture, and what config.json then
+// says.
 #include "quantize_files.h"
 
 static pare_engine engine;
@@ -8,7 +9,8 @@ static int setup(void **state) {
   return kernels_select(NULL, &engine.kernels, NULL) != PARE_OK;
 }
 
-// An expectation: weights whose name holds `part` are stored as `encoding`; the first that matches decides, "" is the rest.
+// An expectation: weights whose name holds `part` are stored as `encoding`; the first that matches decides, "" is the
+// rest.
 struct expect {
   const char *part, *encoding;
 };
@@ -53,7 +55,8 @@ static json_t *written(const char *golden, const struct pare_quantize_options *o
 // Consumes config.
 static void config_says(json_t *config, const char *dtype, const char *quantization) {
   assert_string_equal(json_string_value(json_object_get(config, "dtype")), dtype);
-  json_t *expected = quantization ? json_loads(quantization, 0, NULL) : NULL, *found = json_object_get(config, "quantization_config");
+  json_t *expected = quantization ? json_loads(quantization, 0, NULL) : NULL,
+         *found = json_object_get(config, "quantization_config");
   if (quantization && !expected) fail_msg("the test's own JSON is wrong: %s", quantization);
   if (expected ? !json_equal(expected, found) : found != NULL) {
     char *text = found ? json_dumps(found, JSON_SORT_KEYS) : NULL;
@@ -71,8 +74,8 @@ static void every_matrix_gets_the_scheme(void **state) {
   for (size_t i = 0; i < 4; i++) {
     const struct expect *rules = i < 2 ? EXPECT({"bias", "f32"}, {"ln_", "f32"}, {"", "nf4"})
                                        : EXPECT({"bias", "f32"}, {"orm.", "f32"}, {"", "nf4"});
-    config_says(written(goldens[i], &(struct pare_quantize_options){.scheme = "nf4", .even_if_larger = true}, rules), "float32",
-                "{\"quant_method\": \"pare\", \"scheme\": \"nf4\", \"version\": \"" PARE_VERSION "\"}");
+    config_says(written(goldens[i], &(struct pare_quantize_options){.scheme = "nf4", .even_if_larger = true}, rules),
+                "float32", "{\"quant_method\": \"pare\", \"scheme\": \"nf4\", \"version\": \"" PARE_VERSION "\"}");
   }
 }
 
@@ -112,11 +115,16 @@ static void broken_keep_rules_are_refused(void **state) {
     const char *rule, *needle;
     enum pare_status status;
   } cases[] = {
-      {"embeddings", "REGEX=SCHEME", PARE_USAGE},          {"=f16", "REGEX=SCHEME", PARE_USAGE},
-      {"x=", "REGEX=SCHEME", PARE_USAGE},                  {"", "REGEX=SCHEME", PARE_USAGE},
-      {"(unclosed=f16", "parenthesis", PARE_USAGE},        {"[z-a]=f16", "at ", PARE_USAGE},
-      {"x=f17", "f17", PARE_USAGE},                        {"x=q4_k", "q4_k is not built yet", PARE_UNAVAILABLE},
-      {"x=int8+prune=0.3", "\"0.3\"", PARE_USAGE},    {"(*LIMIT_MATCH=5)(.+)+\\d\\d=f16", "cannot be matched", PARE_USAGE},
+      {"embeddings", "REGEX=SCHEME", PARE_USAGE},
+      {"=f16", "REGEX=SCHEME", PARE_USAGE},
+      {"x=", "REGEX=SCHEME", PARE_USAGE},
+      {"", "REGEX=SCHEME", PARE_USAGE},
+      {"(unclosed=f16", "parenthesis", PARE_USAGE},
+      {"[z-a]=f16", "at ", PARE_USAGE},
+      {"x=f17", "f17", PARE_USAGE},
+      {"x=q4_k", "q4_k is not built yet", PARE_UNAVAILABLE},
+      {"x=int8+prune=0.3", "\"0.3\"", PARE_USAGE},
+      {"(*LIMIT_MATCH=5)(.+)+\\d\\d=f16", "cannot be matched", PARE_USAGE},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("models/distilbert");
@@ -128,16 +136,21 @@ static void broken_keep_rules_are_refused(void **state) {
 
 // ---- --portable ----
 
-#define COMPRESSED(strategy, ignore)                                                                                                \
-  "{\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"quantization_status\": \"compressed\", "             \
-  "\"ignore\": " ignore ", \"config_groups\": {\"group_0\": {\"targets\": [\"Linear\"], \"format\": \"int-quantized\", "            \
-  "\"weights\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, \"strategy\": \"" strategy "\", \"dynamic\": false}, "    \
-  "\"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": false, \"strategy\": \"token\", \"dynamic\": true}}}}"
+#define COMPRESSED(strategy, ignore)                                                                            \
+  "{\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\", \"quantization_status\": "         \
+  "\"compressed\", "                                                                                            \
+  "\"ignore\": " ignore                                                                                         \
+  ", \"config_groups\": {\"group_0\": {\"targets\": [\"Linear\"], \"format\": \"int-quantized\", "              \
+  "\"weights\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": true, \"strategy\": \"" strategy            \
+  "\", \"dynamic\": false}, "                                                                                   \
+  "\"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"symmetric\": false, \"strategy\": \"token\", " \
+  "\"dynamic\": true}}}}"
 
-#define BITSANDBYTES(nested, skip)                                                                                                  \
-  "{\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true, \"load_in_8bit\": false, \"bnb_4bit_compute_dtype\": \"float32\", " \
-  "\"bnb_4bit_quant_storage\": \"uint8\", \"bnb_4bit_quant_type\": \"nf4\", \"bnb_4bit_use_double_quant\": " nested                 \
-  ", \"llm_int8_threshold\": 6.0, \"llm_int8_enable_fp32_cpu_offload\": false, \"llm_int8_has_fp16_weight\": false, "               \
+#define BITSANDBYTES(nested, skip)                                                                                     \
+  "{\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true, \"load_in_8bit\": false, \"bnb_4bit_compute_dtype\": " \
+  "\"float32\", "                                                                                                      \
+  "\"bnb_4bit_quant_storage\": \"uint8\", \"bnb_4bit_quant_type\": \"nf4\", \"bnb_4bit_use_double_quant\": " nested    \
+  ", \"llm_int8_threshold\": 6.0, \"llm_int8_enable_fp32_cpu_offload\": false, \"llm_int8_has_fp16_weight\": false, "  \
   "\"llm_int8_skip_modules\": " skip "}"
 
 static void portable_int8(void **state) {
@@ -147,27 +160,32 @@ static void portable_int8(void **state) {
   config_says(written("models/distilbert", &options, encoder), "float16", COMPRESSED("channel", "[]"));
   config_says(written("models/bert", &options, encoder), "float16", COMPRESSED("channel", "[]"));
   // Conv1D is no Linear to compressed-tensors
-  config_says(written("models/gpt2-cls", &options, EXPECT({"score", "int8"}, {"", "f16"})), "float16", COMPRESSED("channel", "[]"));
+  config_says(written("models/gpt2-cls", &options, EXPECT({"score", "int8"}, {"", "f16"})), "float16",
+              COMPRESSED("channel", "[]"));
   config_says(written("models/gpt2-lm-untied", &options, EXPECT({"lm_head", "int8"}, {"", "f16"})), "float16",
               COMPRESSED("channel", "[]"));
   config_says(written("models/gpt2-lm", &options, EXPECT({"", "f16"})), "float16", NULL);
   options.scheme = "int8-tensor";
-  config_says(written("models/bert", &options, EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"", "int8-tensor"})),
+  config_says(written("models/bert", &options,
+                      EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"", "int8-tensor"})),
               "float16", COMPRESSED("tensor", "[]"));
 }
 
 static void portable_nf4(void **state) {
   (void)state;
   struct pare_quantize_options options = {.scheme = "nf4", .portable = true};
-  config_says(written("models/distilbert", &options,
-                      EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"classifier", "f16"}, {"", "nf4"})),
-              "float16", BITSANDBYTES("false", "[\"^pre_classifier$\", \"^classifier$\"]"));
-  config_says(written("models/bert", &options, EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"},
-                                                      {"classifier", "f16"}, {"pooler", "nf4"}, {"", "nf4"})),
+  config_says(
+      written("models/distilbert", &options,
+              EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"classifier", "f16"}, {"", "nf4"})),
+      "float16", BITSANDBYTES("false", "[\"^pre_classifier$\", \"^classifier$\"]"));
+  config_says(written("models/bert", &options,
+                      EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"classifier", "f16"},
+                             {"pooler", "nf4"}, {"", "nf4"})),
               "float16", BITSANDBYTES("false", "[\"^classifier$\"]"));
   options.scheme = "nf4-dq";
   config_says(written("models/gpt2-cls", &options,
-                      EXPECT({"bias", "f16"}, {"ln_", "f16"}, {"wte", "f16"}, {"wpe", "f16"}, {"score", "f16"}, {"", "nf4-dq"})),
+                      EXPECT({"bias", "f16"}, {"ln_", "f16"}, {"wte", "f16"}, {"wpe", "f16"}, {"score", "f16"},
+                             {"", "nf4-dq"})),
               "float16", BITSANDBYTES("true", "[\"^score$\"]"));
   config_says(written("models/gpt2-lm", &options,
                       EXPECT({"bias", "f16"}, {"ln_", "f16"}, {"wte", "f16"}, {"wpe", "f16"}, {"", "nf4-dq"})),
@@ -179,15 +197,18 @@ static void portable_keeps_f16_only(void **state) {
   const char *keep[] = {"pre_classifier=f16", "embeddings=int8"};
   struct pare_quantize_options options = {.scheme = "int8", .portable = true, .keep = keep, .keep_count = 2};
   // the scheme itself, where the other tool cannot hold it, is f16 all the same
-  config_says(written("models/distilbert", &options,
-                      EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"pre_classifier", "f16"}, {"", "int8"})),
-              "float16", COMPRESSED("channel", "[\"pre_classifier\"]"));
+  config_says(
+      written("models/distilbert", &options,
+              EXPECT({"bias", "f16"}, {"orm.", "f16"}, {"embeddings", "f16"}, {"pre_classifier", "f16"}, {"", "int8"})),
+      "float16", COMPRESSED("channel", "[\"pre_classifier\"]"));
   static const struct {
     const char *scheme, *rule;
-  } cases[] = {{"int8", "lin=nf4"}, {"int8", "lin=f32"}, {"int8", "lin=int8-tensor"}, {"nf4", "lin=int8"}, {"f16", "lin=int8"}};
+  } cases[] = {
+      {"int8", "lin=nf4"}, {"int8", "lin=f32"}, {"int8", "lin=int8-tensor"}, {"nf4", "lin=int8"}, {"f16", "lin=int8"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("models/distilbert");
-    options = (struct pare_quantize_options){.scheme = cases[i].scheme, .portable = true, .keep = &cases[i].rule, .keep_count = 1};
+    options = (struct pare_quantize_options){
+        .scheme = cases[i].scheme, .portable = true, .keep = &cases[i].rule, .keep_count = 1};
     quantize_refused(&engine, f, &options, PARE_USAGE, NEEDLES("--keep", cases[i].rule, "portable", cases[i].scheme));
     files_close(f);
   }

@@ -1,5 +1,5 @@
-// session.c - the computed arena holds every batch that is accepted, for each architecture, scheme and thread count; what is not
-// acceptable is refused by sequence and token; weights that are no numbers make no harm.
+// session.c - the computed arena holds every batch that is accepted, for each architecture, scheme and thread count;
+// what is not acceptable is refused by sequence and token; weights that are no numbers make no harm.
 #include "model_files.h"
 
 #include <math.h>
@@ -9,8 +9,8 @@
 
 enum { MOST_TOKENS = 1600 };
 
-static const char *const golden_models[] = {"models/gpt2-cls", "models/gpt2-lm", "models/gpt2-lm-untied", "models/bert",
-                                            "models/distilbert", "encoder"};
+static const char *const golden_models[] = {"models/gpt2-cls", "models/gpt2-lm",    "models/gpt2-lm-untied",
+                                            "models/bert",     "models/distilbert", "encoder"};
 enum { GOLDEN_MODELS = sizeof golden_models / sizeof golden_models[0] };
 
 // "encoder": BERT without a head, which no golden is.
@@ -164,10 +164,13 @@ static void what_cannot_be_computed_is_refused_by_place(void **state) {
   uint32_t bad_ids[3] = {1, 42, 43}, far[1] = {UINT32_MAX};
   uint8_t bad_types[3] = {0, 2, 1};
   struct pare_sequence good = {ids, NULL, 4};
-  refuse(s, (struct pare_sequence[]){good, {bad_ids, NULL, 3}}, 2, NEEDLES(f->dir.temp, "sequence 1, token 2", "id 43", "43"));
+  refuse(s, (struct pare_sequence[]){good, {bad_ids, NULL, 3}}, 2,
+         NEEDLES(f->dir.temp, "sequence 1, token 2", "id 43", "43"));
   refuse(s, (struct pare_sequence[]){{far, NULL, 1}}, 1, NEEDLES("sequence 0, token 0", "id 4294967295"));
-  refuse(s, (struct pare_sequence[]){good, good, {ids, bad_types, 3}}, 3, NEEDLES("sequence 2, token 1", "token type 2", "below 2"));
-  refuse(s, (struct pare_sequence[]){good, {ids, NULL, 0}}, 2, NEEDLES("sequence 1", "expected 1 to 70 tokens", "found 0"));
+  refuse(s, (struct pare_sequence[]){good, good, {ids, bad_types, 3}}, 3,
+         NEEDLES("sequence 2, token 1", "token type 2", "below 2"));
+  refuse(s, (struct pare_sequence[]){good, {ids, NULL, 0}}, 2,
+         NEEDLES("sequence 1", "expected 1 to 70 tokens", "found 0"));
   refuse(s, (struct pare_sequence[]){{ids, NULL, 71}}, 1, NEEDLES("sequence 0", "expected 1 to 70 tokens", "found 71"));
   refuse(s, (struct pare_sequence[]){{ids, NULL, SIZE_MAX}}, 1, NEEDLES("found 18446744073709551615"));
   assert_int_equal(session_logits(s, NULL, 0, NULL, &err), PARE_OK);
@@ -206,7 +209,8 @@ static void absurd_batches_are_refused(void **state) {
   must(kernels_select(NULL, &engine.kernels, &err), &err);
   struct model_files *f = files_open("models/gpt2-cls");
   pare_model *m = files_model(f, &engine);
-  static const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / 4 + 1, SIZE_MAX / 144 + 1, ((size_t)1 << 24) + 1};
+  static const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / 4 + 1, SIZE_MAX / 144 + 1,
+                                  ((size_t)1 << 24) + 1};
   for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
     pare_session *s = (pare_session *)&engine;
     assert_int_equal(session_open(m, absurd[i], &s, &err), PARE_USAGE);

@@ -1,5 +1,6 @@
-// zeroshot.c - classification: scores follow from the raw logits by formulas written again here, labels are found by name, only the
-// premise is cut, and what cannot be answered is refused. Every model is a golden one with a vocabulary of 43 words.
+// zeroshot.c - classification: scores follow from the raw logits by formulas written again here, labels are found by
+// name, only the premise is cut, and what cannot be answered is refused. Every model is a golden one with a vocabulary
+// of 43 words.
 #include "model_files.h"
 
 #include "task/classify.h"
@@ -54,7 +55,8 @@ static void raw_logits(struct nli *n, const char *premise, const char *hypothesi
 }
 
 static void near(const char *what, size_t i, double expected, float found) {
-  if (!(fabs(expected - (double)found) <= 1e-6)) fail_msg("%s: label %zu: expected %.9g, found %.9g", what, i, expected, (double)found);
+  if (!(fabs(expected - (double)found) <= 1e-6))
+    fail_msg("%s: label %zu: expected %.9g, found %.9g", what, i, expected, (double)found);
 }
 
 static const char *const texts[] = {"the news is red", "about sport", "a b c ! d", "green"};
@@ -66,7 +68,8 @@ static void check_scores(struct nli *n, size_t entail, size_t contradict, const 
                          const char *after, size_t label_count, bool multi) {
   struct pare_text input[TEXTS];
   for (size_t t = 0; t < TEXTS; t++) input[t] = text_of(texts[t]);
-  struct pare_classify_options o = {.labels = phrases, .label_count = label_count, .template_text = template_text, .multi_label = multi};
+  struct pare_classify_options o = {
+      .labels = phrases, .label_count = label_count, .template_text = template_text, .multi_label = multi};
   float scores[TEXTS * 3], logits[TEXTS * 3], raw[3][8];
   struct pare_error err = {0};
   must(classify_run(n->session, input, TEXTS, &o, scores, logits, &err), &err);
@@ -105,11 +108,12 @@ static void labels_are_found_by_name(void **state) {
   static const struct {
     const char *labels;
     size_t entail, contradict;
-  } cases[] = {{"{\"0\": \"CONTRADICTION\", \"1\": \"NEUTRAL\", \"2\": \"ENTAILMENT\"}", 2, 0},
-               {"{\"0\": \"neutral\", \"1\": \"Entailment\", \"2\": \"contradiction\"}", 1, 2},
-               {"{\"2\": \"contradict\", \"1\": \"neutral\", \"0\": \"entails\"}", 0, 2},
-               {"{\"0\": \"no\", \"1\": \"entailment\", \"2\": \"not_entailment\"}", 1, 0},  // no contradiction: the first ...
-               {"{\"0\": \"entailment\", \"1\": \"maybe\", \"2\": \"no\"}", 0, 2}};          // ... or the last
+  } cases[] = {
+      {"{\"0\": \"CONTRADICTION\", \"1\": \"NEUTRAL\", \"2\": \"ENTAILMENT\"}", 2, 0},
+      {"{\"0\": \"neutral\", \"1\": \"Entailment\", \"2\": \"contradiction\"}", 1, 2},
+      {"{\"2\": \"contradict\", \"1\": \"neutral\", \"0\": \"entails\"}", 0, 2},
+      {"{\"0\": \"no\", \"1\": \"entailment\", \"2\": \"not_entailment\"}", 1, 0}, // no contradiction: the first ...
+      {"{\"0\": \"entailment\", \"1\": \"maybe\", \"2\": \"no\"}", 0, 2}};         // ... or the last
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct nli n = open_nli("models/bert", cases[i].labels);
     for (int multi = 0; multi < 2; multi++)
@@ -179,7 +183,8 @@ static void only_the_premise_is_cut(void **state) {
   close_nli(&n);
 }
 
-static void refused(struct nli *n, const struct pare_classify_options *o, enum pare_status expected, const char *needle) {
+static void refused(struct nli *n, const struct pare_classify_options *o, enum pare_status expected,
+                    const char *needle) {
   struct pare_text input = text_of("news");
   struct pare_error err = {0};
   float scores[8];
@@ -190,13 +195,17 @@ static void refused(struct nli *n, const struct pare_classify_options *o, enum p
 static void what_cannot_be_answered_is_refused(void **state) {
   (void)state;
   struct nli n = open_nli("models/bert", NULL);
-  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = "no hole"}, PARE_USAGE, "{}");
-  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = ""}, PARE_USAGE, "{}");
-  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = "{ }"}, PARE_USAGE, "{}");
+  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = "no hole"},
+          PARE_USAGE, "{}");
+  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = ""}, PARE_USAGE,
+          "{}");
+  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3, .template_text = "{ }"}, PARE_USAGE,
+          "{}");
   refused(&n, &(struct pare_classify_options){.labels = phrases}, PARE_USAGE, "no candidate labels");
   close_nli(&n);
   n = open_nli("models/bert", "{\"0\": \"yes\", \"1\": \"not_entailment\", \"2\": \"contradiction\"}");
-  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3}, PARE_DATA, "no label named entailment");
+  refused(&n, &(struct pare_classify_options){.labels = phrases, .label_count = 3}, PARE_DATA,
+          "no label named entailment");
   close_nli(&n);
   n = (struct nli){.files = files_open("models/gpt2-lm")};
   n.model = files_model(n.files, &engine);
@@ -245,9 +254,12 @@ static void own_heads_follow_their_problem_type(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scores_follow_from_the_logits_of_pairs), cmocka_unit_test(labels_are_found_by_name),
-      cmocka_unit_test(groups_change_nothing),                  cmocka_unit_test(only_the_premise_is_cut),
-      cmocka_unit_test(what_cannot_be_answered_is_refused),     cmocka_unit_test(own_heads_follow_their_problem_type),
+      cmocka_unit_test(scores_follow_from_the_logits_of_pairs),
+      cmocka_unit_test(labels_are_found_by_name),
+      cmocka_unit_test(groups_change_nothing),
+      cmocka_unit_test(only_the_premise_is_cut),
+      cmocka_unit_test(what_cannot_be_answered_is_refused),
+      cmocka_unit_test(own_heads_follow_their_problem_type),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
 }
