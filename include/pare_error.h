@@ -1,5 +1,5 @@
-// pare_error.h - status codes and the error every fallible call fills. Part of the public interface; pare.h includes it.
-// The numbers are the program's exit codes, so a command returns the status it was given.
+// pare_error.h - status codes and the error every fallible call fills. Part of the public interface; pare.h includes
+// it. The numbers are the program's exit codes, so a command returns the status it was given.
 #ifndef PARE_ERROR_H
 #define PARE_ERROR_H
 

@@ -1,5 +1,6 @@
-// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, quantize, lists. (api_eval.c: data and the
-// main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing else is decided.
+// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, quantize, lists. (api_eval.c:
+// data and the main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing else is
+// decided.
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static size_t usable_cores(void) {
   return n > 0 ? (size_t)n : 1;
 }
 
-enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out, struct pare_error *err) {
+enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out,
+                                  struct pare_error *err) {
   *out = NULL;
   pare_engine *e = calloc(1, sizeof *e);
   if (!e) return error_no_memory(err);
@@ -99,8 +101,8 @@ enum pare_status pare_model_info(const pare_model *model, pare_record **out, str
   return record_new(RECORD_INFO, model_info(model), out, err);
 }
 
-enum pare_status pare_tokenize(const pare_model *model, const struct pare_text *text, size_t max_tokens, struct pare_tokens *out,
-                               struct pare_error *err) {
+enum pare_status pare_tokenize(const pare_model *model, const struct pare_text *text, size_t max_tokens,
+                               struct pare_tokens *out, struct pare_error *err) {
   struct encoded e = {out->ids, out->types, out->len, out->cap, out->truncated};
   enum pare_status s = model_tokenize(model, text, max_tokens, false, &e, err);
   *out = (struct pare_tokens){e.ids, e.types, s ? 0 : e.len, e.cap, e.truncated};
@@ -138,8 +140,8 @@ size_t pare_session_bytes(const pare_session *session) {
   return session->arena.size;
 }
 
-enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n, float *logits,
-                                     struct pare_error *err) {
+enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n,
+                                     float *logits, struct pare_error *err) {
   return session_logits(session, sequences, n, logits, err);
 }
 
@@ -148,12 +150,14 @@ size_t pare_classify_label_count(const pare_model *model, const struct pare_clas
 }
 
 enum pare_status pare_classify(pare_session *session, const struct pare_text *texts, size_t n,
-                               const struct pare_classify_options *options, float *scores, float *logits, struct pare_error *err) {
+                               const struct pare_classify_options *options, float *scores, float *logits,
+                               struct pare_error *err) {
   return classify_run(session, texts, n, options, scores, logits, err);
 }
 
-enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out, const struct pare_quantize_options *options,
-                               pare_record **record, struct pare_error *err) {
+enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out,
+                               const struct pare_quantize_options *options, pare_record **record,
+                               struct pare_error *err) {
   json_t *tree;
   *record = NULL;
   enum pare_status s = quantize_model(engine, path, out, options, &tree, err);
@@ -181,7 +185,8 @@ static int by_name(const struct dirent **a, const struct dirent **b) {
   return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record, struct pare_error *err) {
+enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record,
+                             struct pare_error *err) {
   pare_engine *engine;
   *record = NULL;
   enum pare_status s = pare_engine_open(&(struct pare_engine_options){.threads = 1}, &engine, err);

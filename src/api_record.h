@@ -6,7 +6,15 @@
 
 #include "pare.h"
 
-enum record_kind { RECORD_INFO, RECORD_SCHEMES, RECORD_MODELS, RECORD_QUANTIZE, RECORD_COMPARE, RECORD_EVAL, RECORD_BENCH };
+enum record_kind {
+  RECORD_INFO,
+  RECORD_SCHEMES,
+  RECORD_MODELS,
+  RECORD_QUANTIZE,
+  RECORD_COMPARE,
+  RECORD_EVAL,
+  RECORD_BENCH
+};
 
 struct pare_record {
   enum record_kind kind;

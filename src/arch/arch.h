@@ -1,5 +1,6 @@
-// arch.h - an architecture is a table first: tensor names, shapes in config symbols, roles. The same rows load and check a file,
-// size memory, list what may be quantized, print info, and make test models. Below the table, a straight-line forward pass.
+// arch.h - an architecture is a table first: tensor names, shapes in config symbols, roles. The same rows load and
+// check a file, size memory, list what may be quantized, print info, and make test models. Below the table, a
+// straight-line forward pass.
 #ifndef PARE_ARCH_ARCH_H
 #define PARE_ARCH_ARCH_H
 
@@ -11,8 +12,8 @@ enum { ARCH_MAX_K = 65536 }; // int8 sums stay exact in 32 bits: 255 * 128 * 2^1
 
 enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE };
 
-// What config.json says, in one struct for all architectures. Every field is checked by the architecture's read function;
-// a variant that is not implemented is refused there by name.
+// What config.json says, in one struct for all architectures. Every field is checked by the architecture's read
+// function; a variant that is not implemented is refused there by name.
 struct config {
   enum arch_task task;
   size_t V, C, L, H, F, P; // vocabulary, width, layers, heads, inner width of the MLP, positions
@@ -20,39 +21,39 @@ struct config {
   size_t N;                // labels, else 0
   float eps;               // layer norm
   enum act act;
-  bool tied;               // output layer = token embedding
+  bool tied;                            // output layer = token embedding
   bool scale_attn, scale_attn_by_layer; // GPT-2 variants
-  bool multi_label;        // problem_type multi_label_classification
-  bool regression;         // problem_type regression
-  int64_t pad_id;          // -1: none
+  bool multi_label;                     // problem_type multi_label_classification
+  bool regression;                      // problem_type regression
+  int64_t pad_id;                       // -1: none
 };
 
 enum dim { D_NONE, D_V, D_C, D_3C, D_F, D_P, D_Y, D_N };
 enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS }; // CONV1D: a linear stored (in, out)
 
 struct arch_row {
-  const char *name;      // "%zu" stands for the layer; the architecture's prefix goes before it unless bare
-  const char *alias;     // an older name of the same tensor, or NULL
+  const char *name;  // "%zu" stands for the layer; the architecture's prefix goes before it unless bare
+  const char *alias; // an older name of the same tensor, or NULL
   enum role role;
-  enum dim n, k;         // (N, K) = (outputs, inputs) or (rows, width); k = D_NONE for vectors
+  enum dim n, k; // (N, K) = (outputs, inputs) or (rows, width); k = D_NONE for vectors
   bool per_layer, bare;
-  bool head;             // only for `task`; otherwise every task has it
+  bool head; // only for `task`; otherwise every task has it
   enum arch_task task;
-  bool untied;           // exists only when the config does not tie the output layer to the embedding
-  bool tied_output;      // an embedding that a tied language model also multiplies by
+  bool untied;      // exists only when the config does not tie the output layer to the embedding
+  bool tied_output; // an embedding that a tied language model also multiplies by
 };
 
-struct sequences { // a ragged batch
-  const uint32_t *ids;   // (rows)
-  const uint8_t *types;  // (rows) or NULL
+struct sequences {           // a ragged batch
+  const uint32_t *ids;       // (rows)
+  const uint8_t *types;      // (rows) or NULL
   const uint32_t *positions; // (rows)
-  const size_t *offsets; // (B + 1)
+  const size_t *offsets;     // (B + 1)
   size_t B, rows, longest;
 };
 
 struct weights {
-  struct weight *global;  // one per table row that is not per layer (others unused)
-  struct weight *layers;  // (L, rows of the table)
+  struct weight *global; // one per table row that is not per layer (others unused)
+  struct weight *layers; // (L, rows of the table)
   size_t row_count;
 };
 static inline const struct weight *weight_at(const struct weights *w, size_t row) {
@@ -63,16 +64,21 @@ static inline const struct weight *weight_in(const struct weights *w, size_t lay
 }
 
 struct arch {
-  const char *name;              // "gpt2": config.json's model_type
-  const char *const *prefixes;   // NULL-terminated, tried in order: {"transformer.", "", NULL}
+  const char *name;            // "gpt2": config.json's model_type
+  const char *const *prefixes; // NULL-terminated, tried in order: {"transformer.", "", NULL}
   const struct arch_row *rows;
   size_t row_count;
-  // config.json (an object; file is its path, for messages) -> config. A variant that is not implemented is refused by name.
-  enum pare_status (*read_config)(const struct json_t *json, const char *file, struct config *out, struct pare_error *err);
+  // config.json (an object; file is its path, for messages) -> config. A variant that is not implemented is refused by
+  // name.
+  enum pare_status (*read_config)(const struct json_t *json, const char *file, struct config *out,
+                                  struct pare_error *err);
   // Rows of logits: (B, N) for classifiers, (rows, V) for language models, (rows, C) hidden states for encoders.
-  void (*forward)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s, float *out);
-  // Scratch forward takes from ctx->arena for a batch of `rows` tokens in at most B sequences, the longest `longest` tokens.
-  size_t (*scratch_bytes)(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest, size_t threads);
+  void (*forward)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
+                  float *out);
+  // Scratch forward takes from ctx->arena for a batch of `rows` tokens in at most B sequences, the longest `longest`
+  // tokens.
+  size_t (*scratch_bytes)(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest,
+                          size_t threads);
 };
 
 const struct arch *const *archs_all(size_t *count);

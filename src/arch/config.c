@@ -4,21 +4,22 @@
 #include <jansson.h>
 #include <string.h>
 
-static const char *const json_type_names[] = {"an object", "an array", "a string", "an integer", "a real number",
-                                              "true", "false", "null"};
+static const char *const json_type_names[] = {"an object",     "an array", "a string", "an integer",
+                                              "a real number", "true",     "false",    "null"};
 
 static const json_t *get(const struct config_reader *r, const char *key) {
   const json_t *v = json_object_get((const json_t *)r->json, key);
   return json_is_null(v) ? NULL : v;
 }
 
-static enum pare_status wrong(const struct config_reader *r, const char *key, const char *expected, const json_t *found) {
+static enum pare_status wrong(const struct config_reader *r, const char *key, const char *expected,
+                              const json_t *found) {
   return error_set(r->err, PARE_DATA, "%s: %s: expected %s, found %s", r->file, key, expected,
                    json_type_names[json_typeof(found)]);
 }
 
-enum pare_status config_size(const struct config_reader *r, const char *key, const char *alias, size_t fallback, size_t max,
-                             size_t *out) {
+enum pare_status config_size(const struct config_reader *r, const char *key, const char *alias, size_t fallback,
+                             size_t max, size_t *out) {
   const json_t *v = get(r, key);
   if (!v && alias) {
     v = get(r, alias);
@@ -40,7 +41,8 @@ enum pare_status config_eps(const struct config_reader *r, const char *key, floa
   if (!v) return PARE_OK;
   if (!json_is_number(v)) return wrong(r, key, "a number", v);
   double x = json_number_value(v);
-  if (!(x > 0 && x < 1)) return error_set(r->err, PARE_DATA, "%s: %s: expected between 0 and 1, found %g", r->file, key, x);
+  if (!(x > 0 && x < 1))
+    return error_set(r->err, PARE_DATA, "%s: %s: expected between 0 and 1, found %g", r->file, key, x);
   *out = (float)x;
   return PARE_OK;
 }
@@ -58,9 +60,15 @@ enum pare_status config_act(const struct config_reader *r, const char *key, cons
   static const struct {
     const char *name;
     enum act act;
-  } names[] = {{"gelu", ACT_GELU},       {"gelu_new", ACT_GELU_TANH},   {"gelu_pytorch_tanh", ACT_GELU_TANH},
-               {"gelu_fast", ACT_GELU_TANH}, {"quick_gelu", ACT_QUICK_GELU}, {"relu", ACT_RELU},
-               {"silu", ACT_SILU},       {"swish", ACT_SILU},           {"tanh", ACT_TANH}};
+  } names[] = {{"gelu", ACT_GELU},
+               {"gelu_new", ACT_GELU_TANH},
+               {"gelu_pytorch_tanh", ACT_GELU_TANH},
+               {"gelu_fast", ACT_GELU_TANH},
+               {"quick_gelu", ACT_QUICK_GELU},
+               {"relu", ACT_RELU},
+               {"silu", ACT_SILU},
+               {"swish", ACT_SILU},
+               {"tanh", ACT_TANH}};
   const json_t *v = get(r, key);
   if (v && !json_is_string(v)) return wrong(r, key, "the name of an activation", v);
   const char *name = v ? json_string_value(v) : fallback;
@@ -69,9 +77,11 @@ enum pare_status config_act(const struct config_reader *r, const char *key, cons
     *out = names[i].act;
     return PARE_OK;
   }
-  return error_set(r->err, PARE_DATA,
-                   "%s: %s: activation \"%.60s\" is not implemented (gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, "
-                   "relu, silu, swish and tanh are)", r->file, key, name);
+  return error_set(
+      r->err, PARE_DATA,
+      "%s: %s: activation \"%.60s\" is not implemented (gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, "
+      "relu, silu, swish and tanh are)",
+      r->file, key, name);
 }
 
 enum pare_status config_must_be(const struct config_reader *r, const char *key, bool value) {
@@ -79,8 +89,8 @@ enum pare_status config_must_be(const struct config_reader *r, const char *key, 
   enum pare_status s = config_bool(r, key, value, &found);
   if (s) return s;
   if (found == value) return PARE_OK;
-  return error_set(r->err, PARE_DATA, "%s: %s: %s is not implemented, expected %s", r->file, key, found ? "true" : "false",
-                   value ? "true" : "false");
+  return error_set(r->err, PARE_DATA, "%s: %s: %s is not implemented, expected %s", r->file, key,
+                   found ? "true" : "false", value ? "true" : "false");
 }
 
 enum pare_status config_must_be_text(const struct config_reader *r, const char *key, const char *value) {
@@ -88,11 +98,12 @@ enum pare_status config_must_be_text(const struct config_reader *r, const char *
   if (!v) return PARE_OK;
   if (!json_is_string(v)) return wrong(r, key, "a string", v);
   if (!strcmp(json_string_value(v), value)) return PARE_OK;
-  return error_set(r->err, PARE_DATA, "%s: %s: \"%.60s\" is not implemented, expected \"%s\"", r->file, key, json_string_value(v),
-                   value);
+  return error_set(r->err, PARE_DATA, "%s: %s: \"%.60s\" is not implemented, expected \"%s\"", r->file, key,
+                   json_string_value(v), value);
 }
 
-static enum pare_status read_task(const struct config_reader *r, const struct config_classes *names, struct config *out) {
+static enum pare_status read_task(const struct config_reader *r, const struct config_classes *names,
+                                  struct config *out) {
   const json_t *list = get(r, "architectures");
   if (list && !json_is_array(list)) return wrong(r, "architectures", "an array", list);
   const json_t *first = list ? json_array_get(list, 0) : NULL;
@@ -152,5 +163,6 @@ enum pare_status config_common(const struct config_reader *r, const struct confi
 enum pare_status config_check(const struct config_reader *r, const struct config *c, const char *width_key,
                               const char *heads_key) {
   if (c->C % c->H == 0) return PARE_OK;
-  return error_set(r->err, PARE_DATA, "%s: %s: %zu is not a multiple of %s, %zu", r->file, width_key, c->C, heads_key, c->H);
+  return error_set(r->err, PARE_DATA, "%s: %s: %zu is not a multiple of %s, %zu", r->file, width_key, c->C, heads_key,
+                   c->H);
 }

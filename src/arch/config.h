@@ -1,5 +1,5 @@
-// config.h - typed reads from config.json. A key that is present with the wrong type or range is refused by name; one that is
-// absent takes its documented default.
+// config.h - typed reads from config.json. A key that is present with the wrong type or range is refused by name; one
+// that is absent takes its documented default.
 #ifndef PARE_ARCH_CONFIG_H
 #define PARE_ARCH_CONFIG_H
 
@@ -14,8 +14,8 @@ struct config_reader {
 enum { CONFIG_REQUIRED = 0 }; // as fallback of config_size: the key must be there
 
 // First of key and alias (may be NULL) that is present; an integer in [1, max]. fallback is used when absent or null.
-enum pare_status config_size(const struct config_reader *r, const char *key, const char *alias, size_t fallback, size_t max,
-                             size_t *out);
+enum pare_status config_size(const struct config_reader *r, const char *key, const char *alias, size_t fallback,
+                             size_t max, size_t *out);
 enum pare_status config_eps(const struct config_reader *r, const char *key, float fallback, float *out);
 enum pare_status config_bool(const struct config_reader *r, const char *key, bool fallback, bool *out);
 enum pare_status config_act(const struct config_reader *r, const char *key, const char *fallback, enum act *out);
@@ -23,13 +23,14 @@ enum pare_status config_act(const struct config_reader *r, const char *key, cons
 enum pare_status config_must_be(const struct config_reader *r, const char *key, bool value);
 enum pare_status config_must_be_text(const struct config_reader *r, const char *key, const char *value);
 
-// Task, labels (N), problem_type, pad token, tied head: the keys every architecture shares. names: this architecture's class
-// names per task, NULL where it has none.
+// Task, labels (N), problem_type, pad token, tied head: the keys every architecture shares. names: this architecture's
+// class names per task, NULL where it has none.
 struct config_classes {
   const char *classify, *language_model, *encode;
 };
 enum pare_status config_common(const struct config_reader *r, const struct config_classes *names, struct config *out);
 // C divisible by H; the keys name both in the message.
-enum pare_status config_check(const struct config_reader *r, const struct config *c, const char *width_key, const char *heads_key);
+enum pare_status config_check(const struct config_reader *r, const struct config *c, const char *width_key,
+                              const char *heads_key);
 
 #endif

@@ -6,8 +6,31 @@
 #include "arch/encoder.h"
 
 enum {
-  WORD, POSITION, NORM, NORM_B, Q, Q_B, K, K_B, V, V_B, OUT, OUT_B, LN1, LN1_B, W1, W1_B, W2, W2_B, LN2, LN2_B, PRE, PRE_B, CLS,
-  CLS_B, ROWS
+  WORD,
+  POSITION,
+  NORM,
+  NORM_B,
+  Q,
+  Q_B,
+  K,
+  K_B,
+  V,
+  V_B,
+  OUT,
+  OUT_B,
+  LN1,
+  LN1_B,
+  W1,
+  W1_B,
+  W2,
+  W2_B,
+  LN2,
+  LN2_B,
+  PRE,
+  PRE_B,
+  CLS,
+  CLS_B,
+  ROWS
 };
 
 #define LAYER "transformer.layer.%zu."
@@ -32,18 +55,33 @@ static const struct arch_row rows[ROWS] = {
     [W2_B] = {.name = LAYER "ffn.lin2.bias", .role = ROLE_BIAS, .n = D_C, .per_layer = true},
     [LN2] = {.name = LAYER "output_layer_norm.weight", .role = ROLE_NORM, .n = D_C, .per_layer = true},
     [LN2_B] = {.name = LAYER "output_layer_norm.bias", .role = ROLE_BIAS, .n = D_C, .per_layer = true},
-    [PRE] = {.name = "pre_classifier.weight", .role = ROLE_LINEAR, .n = D_C, .k = D_C, .bare = true, .head = true,
+    [PRE] = {.name = "pre_classifier.weight",
+             .role = ROLE_LINEAR,
+             .n = D_C,
+             .k = D_C,
+             .bare = true,
+             .head = true,
              .task = ARCH_CLASSIFY},
-    [PRE_B] = {.name = "pre_classifier.bias", .role = ROLE_BIAS, .n = D_C, .bare = true, .head = true, .task = ARCH_CLASSIFY},
-    [CLS] = {.name = "classifier.weight", .role = ROLE_LINEAR, .n = D_N, .k = D_C, .bare = true, .head = true,
+    [PRE_B] =
+        {.name = "pre_classifier.bias", .role = ROLE_BIAS, .n = D_C, .bare = true, .head = true, .task = ARCH_CLASSIFY},
+    [CLS] = {.name = "classifier.weight",
+             .role = ROLE_LINEAR,
+             .n = D_N,
+             .k = D_C,
+             .bare = true,
+             .head = true,
              .task = ARCH_CLASSIFY},
-    [CLS_B] = {.name = "classifier.bias", .role = ROLE_BIAS, .n = D_N, .bare = true, .head = true, .task = ARCH_CLASSIFY},
+    [CLS_B] =
+        {.name = "classifier.bias", .role = ROLE_BIAS, .n = D_N, .bare = true, .head = true, .task = ARCH_CLASSIFY},
 };
-static const struct encoder_rows layer_rows = {.q = Q, .k = K, .v = V, .o = OUT, .ln1 = LN1, .w1 = W1, .w2 = W2, .ln2 = LN2};
+static const struct encoder_rows layer_rows = {
+    .q = Q, .k = K, .v = V, .o = OUT, .ln1 = LN1, .w1 = W1, .w2 = W2, .ln2 = LN2};
 
-static enum pare_status read_config(const struct json_t *json, const char *file, struct config *out, struct pare_error *err) {
+static enum pare_status read_config(const struct json_t *json, const char *file, struct config *out,
+                                    struct pare_error *err) {
   struct config_reader r = {json, file, err};
-  static const struct config_classes names = {.classify = "DistilBertForSequenceClassification", .encode = "DistilBertModel"};
+  static const struct config_classes names = {.classify = "DistilBertForSequenceClassification",
+                                              .encode = "DistilBertModel"};
   *out = (struct config){0};
   enum pare_status s = config_common(&r, &names, out);
   if (!s) s = config_size(&r, "vocab_size", NULL, 30522, 1 << 24, &out->V);
@@ -58,12 +96,14 @@ static enum pare_status read_config(const struct json_t *json, const char *file,
   return s;
 }
 
-static size_t scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest, size_t threads) {
+static size_t scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest,
+                            size_t threads) {
   (void)B; // see encoder_scratch_bytes
   return encoder_scratch_bytes(k, c, R, longest, threads);
 }
 
-static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s, float *out) {
+static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
+                    float *out) {
   size_t R = s->rows, C = c->C, mark = arena_mark(ctx->arena);
   float *x = c->task == ARCH_ENCODE ? out : arena_take(ctx->arena, R * C * 4);
   nn_embed(ctx, weight_at(w, WORD), s->ids, R, false, x);
@@ -79,5 +119,10 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
 }
 
 static const char *const prefixes[] = {"distilbert.", "", NULL};
-const struct arch arch_distilbert = {.name = "distilbert", .prefixes = prefixes, .rows = rows, .row_count = ROWS,
-                                     .read_config = read_config, .forward = forward, .scratch_bytes = scratch_bytes};
+const struct arch arch_distilbert = {.name = "distilbert",
+                                     .prefixes = prefixes,
+                                     .rows = rows,
+                                     .row_count = ROWS,
+                                     .read_config = read_config,
+                                     .forward = forward,
+                                     .scratch_bytes = scratch_bytes};

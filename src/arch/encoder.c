@@ -7,24 +7,26 @@
 #include "base/size.h"
 
 // The layers need the most: the head's rows (two of C per sequence, B <= R) come after their buffers are given back.
-size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t longest, size_t threads) {
+size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t longest,
+                             size_t threads) {
   size_t layers = 6 * arena_need(R * c->C * 4) + arena_need(R * c->F * 4); // x, q, k, v, attention, output; inner
-  size_t input = nn_input_scratch_bytes(R, size_max(c->C, c->F)); // one at a time
-  size_t inner = size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
+  size_t input = nn_input_scratch_bytes(R, size_max(c->C, c->F));          // one at a time
+  size_t inner =
+      size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
   inner = size_max(inner, nn_embed_scratch_bytes(threads, c->C));
   return layers + input + inner;
 }
 
-void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R, enum act act,
-                    float *y) {
+void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R,
+                    enum act act, float *y) {
   size_t mark = arena_mark(ctx->arena);
   struct nn_input in = nn_input_of(ctx, x, R, m->K, m->packed.encoding->integer);
   nn_linear(ctx, m, bias->vector, &in, act, y);
   arena_reset(ctx->arena, mark);
 }
 
-void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s, const float *x,
-                         size_t C, enum act act, float *y) {
+void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s,
+                         const float *x, size_t C, enum act act, float *y) {
   size_t mark = arena_mark(ctx->arena);
   float *first = arena_take(ctx->arena, s->B * C * sizeof(float));
   for (size_t b = 0; b < s->B; b++) memcpy(first + b * C, x + s->offsets[b] * C, C * sizeof(float));
@@ -33,27 +35,40 @@ void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row
 }
 
 // The three projections read one quantized copy of x.
-static void project(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows, const float *x,
-                    size_t R, size_t C, float *const out[3]) {
+static void project(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
+                    const float *x, size_t R, size_t C, float *const out[3]) {
   const size_t row[3] = {rows->q, rows->k, rows->v};
   bool integer = false;
   for (int i = 0; i < 3; i++) integer |= weight_in(w, l, row[i])->packed.encoding->integer;
   size_t mark = arena_mark(ctx->arena);
   struct nn_input in = nn_input_of(ctx, x, R, C, integer);
-  for (int i = 0; i < 3; i++) nn_linear(ctx, weight_in(w, l, row[i]), weight_in(w, l, row[i] + 1)->vector, &in, ACT_NONE, out[i]);
+  for (int i = 0; i < 3; i++)
+    nn_linear(ctx, weight_in(w, l, row[i]), weight_in(w, l, row[i] + 1)->vector, &in, ACT_NONE, out[i]);
   arena_reset(ctx->arena, mark);
 }
 
-void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct encoder_rows *rows,
-                    const struct sequences *s, float *x) {
+void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct weights *w,
+                    const struct encoder_rows *rows, const struct sequences *s, float *x) {
   size_t R = s->rows, C = c->C, D = C / c->H, mark = arena_mark(ctx->arena);
-  float *q = arena_take(ctx->arena, R * C * 4), *k = arena_take(ctx->arena, R * C * 4), *v = arena_take(ctx->arena, R * C * 4);
+  float *q = arena_take(ctx->arena, R * C * 4), *k = arena_take(ctx->arena, R * C * 4),
+        *v = arena_take(ctx->arena, R * C * 4);
   float *att = arena_take(ctx->arena, R * C * 4), *r = arena_take(ctx->arena, R * C * 4);
   float *h = arena_take(ctx->arena, R * c->F * 4);
   for (size_t l = 0; l < c->L; l++) {
     project(ctx, w, l, rows, x, R, C, (float *const[3]){q, k, v});
-    struct nn_attention a = {.q = q, .k = k, .v = v, .ldq = C, .ldk = C, .ldv = C, .offsets = s->offsets, .B = s->B, .H = c->H,
-                             .D = D, .scale = 1.0f / sqrtf((float)D), .out = att, .ldo = C};
+    struct nn_attention a = {.q = q,
+                             .k = k,
+                             .v = v,
+                             .ldq = C,
+                             .ldk = C,
+                             .ldv = C,
+                             .offsets = s->offsets,
+                             .B = s->B,
+                             .H = c->H,
+                             .D = D,
+                             .scale = 1.0f / sqrtf((float)D),
+                             .out = att,
+                             .ldo = C};
     nn_attention(ctx, &a);
     encoder_linear(ctx, weight_in(w, l, rows->o), weight_in(w, l, rows->o + 1), att, R, ACT_NONE, r);
     nn_add_norm(ctx, x, r, weight_in(w, l, rows->ln1), weight_in(w, l, rows->ln1 + 1), c->eps, R, C, x);

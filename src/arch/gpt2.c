@@ -13,7 +13,25 @@
 #include "base/size.h"
 
 enum {
-  WTE, WPE, LN1, LN1_B, QKV, QKV_B, PROJ, PROJ_B, LN2, LN2_B, FC, FC_B, FC2, FC2_B, LNF, LNF_B, SCORE, LM_HEAD, ROWS
+  WTE,
+  WPE,
+  LN1,
+  LN1_B,
+  QKV,
+  QKV_B,
+  PROJ,
+  PROJ_B,
+  LN2,
+  LN2_B,
+  FC,
+  FC_B,
+  FC2,
+  FC2_B,
+  LNF,
+  LNF_B,
+  SCORE,
+  LM_HEAD,
+  ROWS
 };
 
 static const struct arch_row rows[ROWS] = {
@@ -33,15 +51,28 @@ static const struct arch_row rows[ROWS] = {
     [FC2_B] = {.name = "h.%zu.mlp.c_proj.bias", .role = ROLE_BIAS, .n = D_C, .per_layer = true},
     [LNF] = {.name = "ln_f.weight", .role = ROLE_NORM, .n = D_C},
     [LNF_B] = {.name = "ln_f.bias", .role = ROLE_BIAS, .n = D_C},
-    [SCORE] = {.name = "score.weight", .role = ROLE_LINEAR, .n = D_N, .k = D_C, .bare = true, .head = true,
+    [SCORE] = {.name = "score.weight",
+               .role = ROLE_LINEAR,
+               .n = D_N,
+               .k = D_C,
+               .bare = true,
+               .head = true,
                .task = ARCH_CLASSIFY},
-    [LM_HEAD] = {.name = "lm_head.weight", .role = ROLE_LINEAR, .n = D_V, .k = D_C, .bare = true, .head = true,
-                 .task = ARCH_LANGUAGE_MODEL, .untied = true},
+    [LM_HEAD] = {.name = "lm_head.weight",
+                 .role = ROLE_LINEAR,
+                 .n = D_V,
+                 .k = D_C,
+                 .bare = true,
+                 .head = true,
+                 .task = ARCH_LANGUAGE_MODEL,
+                 .untied = true},
 };
 
-static enum pare_status read_config(const struct json_t *json, const char *file, struct config *out, struct pare_error *err) {
+static enum pare_status read_config(const struct json_t *json, const char *file, struct config *out,
+                                    struct pare_error *err) {
   struct config_reader r = {json, file, err};
-  static const struct config_classes names = {.classify = "GPT2ForSequenceClassification", .language_model = "GPT2LMHeadModel"};
+  static const struct config_classes names = {.classify = "GPT2ForSequenceClassification",
+                                              .language_model = "GPT2LMHeadModel"};
   *out = (struct config){0};
   enum pare_status s = config_common(&r, &names, out);
   if (!s) s = config_size(&r, "vocab_size", NULL, 50257, 1 << 24, &out->V);
@@ -64,16 +95,18 @@ struct state {
   float *x, *y, *qkv, *att, *h, *r;
 };
 
-static size_t scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest, size_t threads) {
+static size_t scratch_bytes(const struct kernels *k, const struct config *c, size_t R, size_t B, size_t longest,
+                            size_t threads) {
   size_t layers = 4 * arena_need(R * c->C * 4) + arena_need(R * 3 * c->C * 4) + arena_need(R * c->F * 4);
   size_t input = nn_input_scratch_bytes(R, size_max(c->C, c->F));
-  size_t inner = size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
+  size_t inner =
+      size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
   inner = size_max(inner, nn_embed_scratch_bytes(threads, c->C));
   return layers + arena_need(B * c->C * 4) + input + inner;
 }
 
-static void linear(struct nn_ctx *ctx, const struct weights *w, size_t layer, size_t row, const float *x, size_t R, enum act act,
-                   float *y) {
+static void linear(struct nn_ctx *ctx, const struct weights *w, size_t layer, size_t row, const float *x, size_t R,
+                   enum act act, float *y) {
   const struct weight *m = weight_in(w, layer, row), *bias = weight_in(w, layer, row + 1);
   size_t mark = arena_mark(ctx->arena);
   struct nn_input in = nn_input_of(ctx, x, R, m->K, m->packed.encoding->integer);
@@ -89,8 +122,8 @@ static size_t last_token(const struct config *c, const struct sequences *s, size
   return i;
 }
 
-static void head(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s, const float *y,
-                 float *out) {
+static void head(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
+                 const float *y, float *out) {
   const struct weight *m = weight_at(w, SCORE);
   const float *x = y;
   size_t R = s->rows;
@@ -106,7 +139,8 @@ static void head(struct nn_ctx *ctx, const struct config *c, const struct weight
   nn_linear(ctx, m, NULL, &in, ACT_NONE, out);
 }
 
-static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s, float *out) {
+static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
+                    float *out) {
   size_t R = s->rows, C = c->C, D = C / c->H, mark = arena_mark(ctx->arena);
   struct state t = {0};
   t.x = arena_take(ctx->arena, R * C * 4);
@@ -124,9 +158,20 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
     linear(ctx, w, l, QKV, t.y, R, ACT_NONE, t.qkv);
     float scale = c->scale_attn ? 1.0f / sqrtf((float)D) : 1.0f;
     if (c->scale_attn_by_layer) scale /= (float)(l + 1);
-    struct nn_attention a = {.q = t.qkv, .k = t.qkv + C, .v = t.qkv + 2 * C, .ldq = 3 * C, .ldk = 3 * C, .ldv = 3 * C,
-                             .offsets = s->offsets, .B = s->B, .H = c->H, .D = D, .scale = scale, .causal = true,
-                             .out = t.att, .ldo = C};
+    struct nn_attention a = {.q = t.qkv,
+                             .k = t.qkv + C,
+                             .v = t.qkv + 2 * C,
+                             .ldq = 3 * C,
+                             .ldk = 3 * C,
+                             .ldv = 3 * C,
+                             .offsets = s->offsets,
+                             .B = s->B,
+                             .H = c->H,
+                             .D = D,
+                             .scale = scale,
+                             .causal = true,
+                             .out = t.att,
+                             .ldo = C};
     nn_attention(ctx, &a);
     linear(ctx, w, l, PROJ, t.att, R, ACT_NONE, t.r);
     nn_add_norm(ctx, t.x, t.r, weight_in(w, l, LN2), weight_in(w, l, LN2_B), c->eps, R, C, t.y);
@@ -139,5 +184,10 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
 }
 
 static const char *const prefixes[] = {"transformer.", "", NULL};
-const struct arch arch_gpt2 = {.name = "gpt2", .prefixes = prefixes, .rows = rows, .row_count = ROWS, .read_config = read_config,
-                               .forward = forward, .scratch_bytes = scratch_bytes};
+const struct arch arch_gpt2 = {.name = "gpt2",
+                               .prefixes = prefixes,
+                               .rows = rows,
+                               .row_count = ROWS,
+                               .read_config = read_config,
+                               .forward = forward,
+                               .scratch_bytes = scratch_bytes};

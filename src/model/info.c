@@ -5,7 +5,8 @@
 #include <string.h>
 
 const char *model_task_name(const pare_model *m) {
-  static const char *const names[] = {[ARCH_CLASSIFY] = "text-classification", [ARCH_LANGUAGE_MODEL] = "text-generation",
+  static const char *const names[] = {[ARCH_CLASSIFY] = "text-classification",
+                                      [ARCH_LANGUAGE_MODEL] = "text-generation",
                                       [ARCH_ENCODE] = "feature-extraction"};
   return names[m->config.task];
 }
@@ -16,8 +17,8 @@ static void add_tensor(void *context, const struct arch_row *row, const struct w
   bool plain = row->k == D_NONE;
   json_array_append_new(shape, json_integer((json_int_t)(plain ? w->N : s->transposed ? w->K : w->N)));
   if (!plain) json_array_append_new(shape, json_integer((json_int_t)(s->transposed ? w->N : w->K)));
-  json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I}", "name", w->name, "shape", shape, "encoding", s->encoding->name,
-                                        "bytes", (json_int_t)stored_bytes(s)));
+  json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I}", "name", w->name, "shape", shape, "encoding",
+                                        s->encoding->name, "bytes", (json_int_t)stored_bytes(s)));
 }
 
 static void add_coverage(void *context, const struct arch_row *row, const struct weight *w) {
@@ -56,13 +57,13 @@ json_t *model_info(const pare_model *m) {
   struct model_bytes b = model_bytes(m);
   size_t used = 0, f32 = 4 * m->parameters;
   model_each_weight(m, count_tensors, &used);
-  json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:o, s:I, s:o}", "name",
-                        path_base(m->path), "arch", m->arch->name, "task", model_task_name(m), "path", m->path, "parameters",
-                        (json_int_t)m->parameters, "size_bytes", (json_int_t)b.total, "f32_bytes", (json_int_t)f32,
-                        "scheme", m->scheme, "max_tokens", (json_int_t)model_max_tokens(m), "labels", labels, "bytes", "embedding",
-                        (json_int_t)b.embedding, "linear", (json_int_t)b.linear, "scale", (json_int_t)b.scale, "other",
-                        (json_int_t)b.other, "coverage", model_coverage(m), "unused_tensors",
-                        (json_int_t)(m->tensors.count - used), "tensors", tensors);
+  json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:o, s:I, s:o}",
+                        "name", path_base(m->path), "arch", m->arch->name, "task", model_task_name(m), "path", m->path,
+                        "parameters", (json_int_t)m->parameters, "size_bytes", (json_int_t)b.total, "f32_bytes",
+                        (json_int_t)f32, "scheme", m->scheme, "max_tokens", (json_int_t)model_max_tokens(m), "labels",
+                        labels, "bytes", "embedding", (json_int_t)b.embedding, "linear", (json_int_t)b.linear, "scale",
+                        (json_int_t)b.scale, "other", (json_int_t)b.other, "coverage", model_coverage(m),
+                        "unused_tensors", (json_int_t)(m->tensors.count - used), "tensors", tensors);
   if (j && m->provenance) {
     json_t *p = json_deep_copy(m->provenance);
     json_object_del(p, "tensors"); // listed above already

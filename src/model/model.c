@@ -35,7 +35,8 @@ static enum pare_status load_config(pare_model *m, const char *dir, struct pare_
     if (!type) s = error_set(err, PARE_DATA, "%s: missing key model_type", file);
   }
   if (!s && !(m->arch = arch_find(type)))
-    s = error_set(err, PARE_UNAVAILABLE, "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert are)", file, type);
+    s = error_set(err, PARE_UNAVAILABLE, "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert are)", file,
+                  type);
   if (!s) s = m->arch->read_config(m->config_json, file, &m->config, err);
   free(file);
   return s;
@@ -46,11 +47,14 @@ static enum pare_status check_quantization(const pare_model *m, struct pare_erro
   const json_t *q = json_object_get(m->config_json, "quantization_config");
   if (!q || json_is_null(q)) return PARE_OK;
   const char *method = json_string_value(json_object_get(q, "quant_method"));
-  if (!method) return error_set(err, PARE_DATA, "%s: config.json: quantization_config: missing key quant_method", m->path);
-  if (!strcmp(method, "pare") || !strcmp(method, "bitsandbytes") || !strcmp(method, "compressed-tensors")) return PARE_OK;
-  return error_set(err, PARE_UNAVAILABLE,
-                   "%s: config.json: quantization method \"%.40s\" is not read yet (bitsandbytes, compressed-tensors and pare are)",
-                   m->path, method);
+  if (!method)
+    return error_set(err, PARE_DATA, "%s: config.json: quantization_config: missing key quant_method", m->path);
+  if (!strcmp(method, "pare") || !strcmp(method, "bitsandbytes") || !strcmp(method, "compressed-tensors"))
+    return PARE_OK;
+  return error_set(
+      err, PARE_UNAVAILABLE,
+      "%s: config.json: quantization method \"%.40s\" is not read yet (bitsandbytes, compressed-tensors and pare are)",
+      m->path, method);
 }
 
 static enum pare_status load_labels(pare_model *m, struct pare_error *err) {
@@ -79,15 +83,16 @@ static enum pare_status load_tokenizer(pare_model *m, const char *dir, struct pa
   if (s) return s;
   size_t size = tokenizer_vocab_size(m->tokenizer);
   if (size <= m->config.V) return PARE_OK;
-  return error_set(err, PARE_DATA, "%s: the tokenizer has ids up to %zu, the model's vocab_size is %zu", m->path, size - 1,
-                   m->config.V);
+  return error_set(err, PARE_DATA, "%s: the tokenizer has ids up to %zu, the model's vocab_size is %zu", m->path,
+                   size - 1, m->config.V);
 }
 
 static enum pare_status load_provenance(pare_model *m, const char *dir, struct pare_error *err) {
   char *file = path_join(dir, "pare.json");
   if (!file) return error_no_memory(err);
   enum pare_status s = file_exists(file) ? json_file_load(file, &m->provenance, err) : PARE_OK;
-  if (!s && m->provenance && !json_is_object(m->provenance)) s = error_set(err, PARE_DATA, "%s: expected a JSON object", file);
+  if (!s && m->provenance && !json_is_object(m->provenance))
+    s = error_set(err, PARE_DATA, "%s: expected a JSON object", file);
   const json_t *scheme = s ? NULL : json_object_get(m->provenance, "scheme");
   if (scheme && (!json_is_string(scheme) || json_string_length(scheme) >= sizeof m->scheme))
     s = error_set(err, PARE_DATA, "%s: scheme: expected a name of at most %zu bytes", file, sizeof m->scheme - 1);
@@ -141,9 +146,11 @@ static enum pare_status open_parts(pare_model *m, const char *dir, bool compute,
   return s;
 }
 
-static enum pare_status open_model(pare_engine *engine, const char *path, bool compute, pare_model **out, struct pare_error *err) {
+static enum pare_status open_model(pare_engine *engine, const char *path, bool compute, pare_model **out,
+                                   struct pare_error *err) {
   *out = NULL;
-  if (!file_exists(path) && !file_is_dir(path)) return error_set(err, PARE_NOFILE, "%s: no such file or directory", path);
+  if (!file_exists(path) && !file_is_dir(path))
+    return error_set(err, PARE_NOFILE, "%s: no such file or directory", path);
   pare_model *m = calloc(1, sizeof *m);
   char *dir = model_directory(path);
   if (!m || !dir || !(m->path = strdup(path))) {
@@ -189,11 +196,13 @@ size_t model_max_tokens(const pare_model *m) {
   return m->tokenizer ? size_min(n, tokenizer_model_max_length(m->tokenizer)) : n;
 }
 
-void model_each_weight(const pare_model *m, void (*visit)(void *context, const struct arch_row *row, const struct weight *w),
+void model_each_weight(const pare_model *m,
+                       void (*visit)(void *context, const struct arch_row *row, const struct weight *w),
                        void *context) {
   size_t rows = m->arch->row_count;
   for (size_t i = 0; i < rows; i++)
-    if (!m->arch->rows[i].per_layer && m->weights.global[i].present) visit(context, &m->arch->rows[i], &m->weights.global[i]);
+    if (!m->arch->rows[i].per_layer && m->weights.global[i].present)
+      visit(context, &m->arch->rows[i], &m->weights.global[i]);
   for (size_t l = 0; l < m->config.L; l++)
     for (size_t i = 0; i < rows; i++)
       if (m->weights.layers[l * rows + i].present) visit(context, &m->arch->rows[i], &m->weights.layers[l * rows + i]);
@@ -213,10 +222,12 @@ struct model_bytes model_bytes(const pare_model *m) {
   return b;
 }
 
-// A text without tokens leaves nothing to compute on: a model without special tokens reads its end-of-text token instead.
+// A text without tokens leaves nothing to compute on: a model without special tokens reads its end-of-text token
+// instead.
 static enum pare_status put_end_of_text(const pare_model *m, struct encoded *out, struct pare_error *err) {
   int64_t id = tokenizer_special_id(m->tokenizer, "eos_token");
-  if (id < 0) return error_set(err, PARE_DATA, "%s: the text has no tokens and the model no end-of-text token", m->path);
+  if (id < 0)
+    return error_set(err, PARE_DATA, "%s: the text has no tokens and the model no end-of-text token", m->path);
   if (!out->cap) {
     out->ids = malloc(sizeof *out->ids);
     out->types = malloc(sizeof *out->types);
@@ -232,10 +243,12 @@ static enum pare_status put_end_of_text(const pare_model *m, struct encoded *out
 enum pare_status model_tokenize(const pare_model *m, const struct pare_text *text, size_t max_tokens, bool only_first,
                                 struct encoded *out, struct pare_error *err) {
   if (!m->tokenizer)
-    return error_set(err, PARE_NOFILE, "%s: no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt)", m->path);
+    return error_set(err, PARE_NOFILE, "%s: no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt)",
+                     m->path);
   size_t limit = model_max_tokens(m);
   if (max_tokens && max_tokens < limit) limit = max_tokens;
-  struct encode_options opt = {.add_special = true, .max_tokens = limit,
+  struct encode_options opt = {.add_special = true,
+                               .max_tokens = limit,
                                .truncation = only_first ? TRUNCATE_ONLY_FIRST : TRUNCATE_LONGEST_FIRST};
   enum pare_status s = tokenizer_encode(m->tokenizer, (struct text_span){text->text, text->len},
                                         (struct text_span){text->pair, text->pair_len}, &opt, out, err);

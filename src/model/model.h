@@ -20,16 +20,16 @@ struct pare_model {
   struct pool *pool;
   const struct arch *arch;
   struct config config;
-  char **labels;             // (config.N) names from id2label
+  char **labels; // (config.N) names from id2label
   struct weights weights;
-  struct tensors tensors;    // the mapped files
-  struct arena memory;       // packed weights and vectors
+  struct tensors tensors;      // the mapped files
+  struct arena memory;         // packed weights and vectors
   struct tokenizer *tokenizer; // NULL when the directory has none: then only ids work
-  struct json_t *config_json; // config.json as read
-  struct json_t *provenance;  // pare.json, or NULL
+  struct json_t *config_json;  // config.json as read
+  struct json_t *provenance;   // pare.json, or NULL
   char scheme[64];
-  size_t parameters;         // weights of the architecture, tied ones counted once
-  double load_ms;            // weights only
+  size_t parameters; // weights of the architecture, tied ones counted once
+  double load_ms;    // weights only
   double tokenizer_ms, self_test_ms;
 };
 
@@ -51,8 +51,9 @@ struct model_bytes {
 };
 struct model_bytes model_bytes(const pare_model *m);
 
-// The ids of text (and pair) as this model takes them: special tokens added, cut to max_tokens (0: the longest it takes).
-// only_first: cut the first text alone (a zero-shot premise). GPT-2 given an empty text gets its end-of-text token.
+// The ids of text (and pair) as this model takes them: special tokens added, cut to max_tokens (0: the longest it
+// takes). only_first: cut the first text alone (a zero-shot premise). GPT-2 given an empty text gets its end-of-text
+// token.
 enum pare_status model_tokenize(const pare_model *m, const struct pare_text *text, size_t max_tokens, bool only_first,
                                 struct encoded *out, struct pare_error *err);
 

@@ -1,4 +1,5 @@
-// selftest.c - see selftest.h. The ids are drawn from a fixed seed, so every model of a vocabulary size gets the same ones.
+// selftest.c - see selftest.h. The ids are drawn from a fixed seed, so every model of a vocabulary size gets the same
+// ones.
 #include "model/selftest.h"
 
 #include <jansson.h>
@@ -27,8 +28,8 @@ static enum pare_status compute(pare_model *m, const uint32_t *ids, size_t n, fl
   for (size_t i = 0; !s && i < *kept_count; i++) {
     kept[i] = logits[(rows - 1) * columns + i];
     if (!isfinite(kept[i])) // JSON could not hold it, and an answer that is no number says nothing
-      s = error_set(err, PARE_DATA, "%s: self-test: logit %zu is %g: the weights are too large to compute with", m->path, i,
-                    (double)kept[i]);
+      s = error_set(err, PARE_DATA, "%s: self-test: logit %zu is %g: the weights are too large to compute with",
+                    m->path, i, (double)kept[i]);
   }
   free(logits);
   session_close(session);
@@ -59,8 +60,8 @@ static void find_bf16(void *context, const struct arch_row *row, const struct we
   if (row->k != D_NONE && w->stored.encoding == &encoding_bf16) *(bool *)context = true;
 }
 
-// Dot products in bf16 round differently on machines that have the instruction, and --keep may put bf16 into any scheme;
-// everything else gives the same bits.
+// Dot products in bf16 round differently on machines that have the instruction, and --keep may put bf16 into any
+// scheme; everything else gives the same bits.
 static double tolerance(const pare_model *m, const json_t *test) {
   bool same = json_integer_value(json_object_get(test, "numerics")) == SELFTEST_NUMERICS, bf16 = false;
   model_each_weight(m, find_bf16, &bf16);
@@ -78,7 +79,8 @@ enum pare_status selftest_check(pare_model *m, struct pare_error *err) {
   if (n < 1 || n > SELFTEST_TOKENS) return malformed(m, err);
   for (size_t i = 0; i < n; i++) {
     const json_t *v = json_array_get(list, i);
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX) return malformed(m, err);
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX)
+      return malformed(m, err);
     ids[i] = (uint32_t)json_integer_value(v);
   }
   enum pare_status s = compute(m, ids, n, kept, &count, err);
@@ -92,7 +94,8 @@ enum pare_status selftest_check(pare_model *m, struct pare_error *err) {
   for (size_t i = 0; i < count; i++) {
     double expected = json_number_value(json_array_get(values, i));
     if (fabs(expected - (double)kept[i]) <= limit * scale) continue;
-    return error_set(err, PARE_DATA, "%s: self-test failed: logit %zu expected %.9g, found %.9g; the weights are not those written",
+    return error_set(err, PARE_DATA,
+                     "%s: self-test failed: logit %zu expected %.9g, found %.9g; the weights are not those written",
                      m->path, i, expected, (double)kept[i]);
   }
   return PARE_OK;

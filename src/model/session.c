@@ -6,8 +6,9 @@
 
 #include "base/size.h"
 
-// Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets. B <= R, every sequence having a row.
-// No overflow: R <= 2^24 rows of less than 2^20 values each (3 C, F <= 2^16, and a few of C), and attention's D * P per thread.
+// Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets. B <= R, every sequence
+// having a row. No overflow: R <= 2^24 rows of less than 2^20 values each (3 C, F <= 2^16, and a few of C), and
+// attention's D * P per thread.
 static size_t arena_size(const pare_model *m, size_t R) {
   size_t lists = 2 * arena_need(R * sizeof(uint32_t)) + arena_need(R) + arena_need((R + 1) * sizeof(size_t));
   return lists + m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
@@ -16,7 +17,8 @@ static size_t arena_size(const pare_model *m, size_t R) {
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err) {
   *out = NULL;
   if (batch_tokens > SESSION_MAX_TOKENS)
-    return error_set(err, PARE_USAGE, "%s: a batch of %zu tokens: at most %d expected", model->path, batch_tokens, SESSION_MAX_TOKENS);
+    return error_set(err, PARE_USAGE, "%s: a batch of %zu tokens: at most %d expected", model->path, batch_tokens,
+                     SESSION_MAX_TOKENS);
   pare_session *s = calloc(1, sizeof *s);
   if (!s) return error_no_memory(err);
   s->model = model;
@@ -50,18 +52,20 @@ size_t session_columns(const pare_model *m) {
   return m->config.C;
 }
 
-static enum pare_status check(const pare_session *s, const struct pare_sequence *q, size_t index, struct pare_error *err) {
+static enum pare_status check(const pare_session *s, const struct pare_sequence *q, size_t index,
+                              struct pare_error *err) {
   const struct config *c = &s->model->config;
   size_t limit = size_min(c->P, s->batch_tokens);
   if (q->len < 1 || q->len > limit)
-    return error_set(err, PARE_DATA, "%s: sequence %zu: expected 1 to %zu tokens, found %zu", s->model->path, index, limit, q->len);
+    return error_set(err, PARE_DATA, "%s: sequence %zu: expected 1 to %zu tokens, found %zu", s->model->path, index,
+                     limit, q->len);
   for (size_t i = 0; i < q->len; i++) {
     if (q->ids[i] >= c->V)
-      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: id %u is not below the vocabulary's %zu", s->model->path, index,
-                       i, q->ids[i], c->V);
+      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: id %u is not below the vocabulary's %zu",
+                       s->model->path, index, i, q->ids[i], c->V);
     if (q->types && c->Y && q->types[i] >= c->Y)
-      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: token type %u is not below %zu", s->model->path, index, i,
-                       q->types[i], c->Y);
+      return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: token type %u is not below %zu", s->model->path,
+                       index, i, q->types[i], c->Y);
   }
   return PARE_OK;
 }
@@ -69,7 +73,8 @@ static enum pare_status check(const pare_session *s, const struct pare_sequence 
 // One ragged batch of the first B sequences.
 static void run_batch(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows, float *logits) {
   size_t mark = arena_mark(&s->arena), at = 0, longest = 0;
-  uint32_t *ids = arena_take(&s->arena, rows * sizeof(uint32_t)), *positions = arena_take(&s->arena, rows * sizeof(uint32_t));
+  uint32_t *ids = arena_take(&s->arena, rows * sizeof(uint32_t)),
+           *positions = arena_take(&s->arena, rows * sizeof(uint32_t));
   uint8_t *types = arena_take(&s->arena, rows);
   size_t *offsets = arena_take(&s->arena, (B + 1) * sizeof(size_t));
   for (size_t b = 0; b < B; b++) {
@@ -83,8 +88,8 @@ static void run_batch(pare_session *s, const struct pare_sequence *sequences, si
     longest = size_max(longest, q->len);
   }
   offsets[B] = at;
-  struct sequences batch = {.ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows,
-                            .longest = longest};
+  struct sequences batch = {
+      .ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows, .longest = longest};
   s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
   arena_reset(&s->arena, mark);
 }

@@ -29,11 +29,13 @@ enum dtype dtype_of_part(enum part_type t) {
   return types[t];
 }
 
-bool weights_name(char *out, size_t cap, const char *prefix, const struct arch_row *row, const char *pattern, size_t layer) {
+bool weights_name(char *out, size_t cap, const char *prefix, const struct arch_row *row, const char *pattern,
+                  size_t layer) {
   // Patterns are string constants of the tables, with one %zu when the row is per layer.
   const char *mark = row->per_layer ? strstr(pattern, "%zu") : NULL;
-  int n = mark ? snprintf(out, cap, "%s%.*s%zu%s", row->bare ? "" : prefix, (int)(mark - pattern), pattern, layer, mark + 3)
-               : snprintf(out, cap, "%s%s", row->bare ? "" : prefix, pattern);
+  int n =
+      mark ? snprintf(out, cap, "%s%.*s%zu%s", row->bare ? "" : prefix, (int)(mark - pattern), pattern, layer, mark + 3)
+           : snprintf(out, cap, "%s%s", row->bare ? "" : prefix, pattern);
   return n > 0 && (size_t)n < cap;
 }
 
@@ -67,7 +69,8 @@ static bool same_shape(const struct part *p, const struct tensor *t) {
 
 static void shape_text(char *out, size_t cap, size_t rank, const size_t *shape) {
   size_t used = (size_t)snprintf(out, cap, "[");
-  for (size_t i = 0; i < rank && used < cap; i++) used += (size_t)snprintf(out + used, cap - used, i ? ", %zu" : "%zu", shape[i]);
+  for (size_t i = 0; i < rank && used < cap; i++)
+    used += (size_t)snprintf(out + used, cap - used, i ? ", %zu" : "%zu", shape[i]);
   if (used < cap) snprintf(out + used, cap - used, "]");
 }
 
@@ -78,18 +81,20 @@ static enum pare_status wrong_shape(const struct tensor *t, size_t rank, const s
   return error_set(err, PARE_DATA, "%s: tensor %s: expected shape %s, found %s", t->file, t->name, expected, found);
 }
 
-// What a quant_state says must be what is computed: block sizes, code book, and the matrix's own shape (the codes are flat).
-static enum pare_status check_quant_state(const json_t *state, const struct tensor *t, struct stored *s, struct pare_error *err) {
+// What a quant_state says must be what is computed: block sizes, code book, and the matrix's own shape (the codes are
+// flat).
+static enum pare_status check_quant_state(const json_t *state, const struct tensor *t, struct stored *s,
+                                          struct pare_error *err) {
   json_int_t block = json_integer_value(json_object_get(state, "blocksize"));
   const char *type = json_string_value(json_object_get(state, "quant_type"));
   if (block != NF4_BLOCK || !type || strcmp(type, "nf4") != 0)
-    return error_set(err, PARE_DATA, "%s: tensor %s: expected quant_type nf4 with blocksize 64, found %.20s with %lld", t->file,
-                     t->name, type ? type : "none", (long long)block);
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected quant_type nf4 with blocksize 64, found %.20s with %lld",
+                     t->file, t->name, type ? type : "none", (long long)block);
   const json_t *shape = json_object_get(state, "shape");
   json_int_t N = json_integer_value(json_array_get(shape, 0)), K = json_integer_value(json_array_get(shape, 1));
   if (json_array_size(shape) != 2 || N < 0 || (size_t)N != s->N || K < 0 || (size_t)K != s->K)
-    return error_set(err, PARE_DATA, "%s: tensor %s: expected shape [%zu, %zu], found [%lld, %lld]", t->file, t->name, s->N, s->K,
-                     (long long)N, (long long)K);
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected shape [%zu, %zu], found [%lld, %lld]", t->file, t->name,
+                     s->N, s->K, (long long)N, (long long)K);
   if (s->encoding != &encoding_nf4_dq) return PARE_OK;
   json_int_t nested_block = json_integer_value(json_object_get(state, "nested_blocksize"));
   if (nested_block != NF4_NESTED_BLOCK)
@@ -97,12 +102,14 @@ static enum pare_status check_quant_state(const json_t *state, const struct tens
                      (long long)nested_block);
   const json_t *offset = json_object_get(state, "nested_offset");
   s->nested_offset = (float)json_number_value(offset);
-  return json_is_number(offset) ? PARE_OK
-                                : error_set(err, PARE_DATA, "%s: tensor %s: nested_offset: expected a number", t->file, t->name);
+  return json_is_number(offset)
+             ? PARE_OK
+             : error_set(err, PARE_DATA, "%s: tensor %s: nested_offset: expected a number", t->file, t->name);
 }
 
 // bitsandbytes keeps what is not a tensor as JSON bytes in a tensor of its own.
-static enum pare_status read_quant_state(const pare_model *m, const char *name, struct stored *s, struct pare_error *err) {
+static enum pare_status read_quant_state(const pare_model *m, const char *name, struct stored *s,
+                                         struct pare_error *err) {
   const struct tensor *t = find_part(m, name, ".quant_state.bitsandbytes__nf4");
   if (!t) return error_set(err, PARE_DATA, "%s: tensor %s.quant_state.bitsandbytes__nf4 is missing", m->path, name);
   json_t *state = json_loadb((const char *)t->data, t->bytes, 0, NULL);
@@ -121,15 +128,16 @@ static enum pare_status check_symmetric(const pare_model *m, const char *name, s
   const struct tensor *t = find_part(m, name, "_zero_point");
   for (size_t i = 0; t && i < t->bytes; i++) {
     if (t->data[i])
-      return error_set(err, PARE_DATA, "%s: tensor %s: expected zeros (symmetric values), found a zero point", t->file, t->name);
+      return error_set(err, PARE_DATA, "%s: tensor %s: expected zeros (symmetric values), found a zero point", t->file,
+                       t->name);
   }
   return PARE_OK;
 }
 
-// Tries to read weight `name` of shape (N, K) as encoding e. *matched says whether its parts are there with the right types;
-// only then can the shapes be wrong.
-static enum pare_status try_encoding(const pare_model *m, const struct encoding *e, const char *name, size_t N, size_t K,
-                                     bool conv1d, struct stored *out, bool *matched, struct pare_error *err) {
+// Tries to read weight `name` of shape (N, K) as encoding e. *matched says whether its parts are there with the right
+// types; only then can the shapes be wrong.
+static enum pare_status try_encoding(const pare_model *m, const struct encoding *e, const char *name, size_t N,
+                                     size_t K, bool conv1d, struct stored *out, bool *matched, struct pare_error *err) {
   struct stored s = {.encoding = e, .N = N, .K = K};
   const struct tensor *found[PACK_MAX_PARTS];
   s.part_count = e->layout(N, K, s.parts);
@@ -154,16 +162,19 @@ static enum pare_status try_encoding(const pare_model *m, const struct encoding 
   return e->integer ? check_symmetric(m, name, err) : PARE_OK;
 }
 
-static enum pare_status resolve_matrix(const pare_model *m, const struct arch_row *row, struct weight *w, struct pare_error *err) {
+static enum pare_status resolve_matrix(const pare_model *m, const struct arch_row *row, struct weight *w,
+                                       struct pare_error *err) {
   size_t count;
   const struct encoding *const *all = encodings_all(&count);
   for (size_t i = 0; i < count; i++) {
     bool matched;
-    enum pare_status s = try_encoding(m, all[i], w->name, w->N, w->K, row->role == ROLE_CONV1D, &w->stored, &matched, err);
+    enum pare_status s =
+        try_encoding(m, all[i], w->name, w->N, w->K, row->role == ROLE_CONV1D, &w->stored, &matched, err);
     if (s || matched) return s;
   }
   const struct tensor *t = tensors_find(&m->tensors, w->name);
-  return error_set(err, PARE_DATA, "%s: tensor %s: expected floats, or quantized values with their scales; found %s alone", t->file,
+  return error_set(err, PARE_DATA,
+                   "%s: tensor %s: expected floats, or quantized values with their scales; found %s alone", t->file,
                    w->name, dtype_name(t->dtype));
 }
 
@@ -173,7 +184,8 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
   bool known;
   p.type = part_type_of(t->dtype, &known);
   if (!known || p.type > PART_BF16)
-    return error_set(err, PARE_DATA, "%s: tensor %s: expected F32, F16 or BF16, found %s", t->file, w->name, dtype_name(t->dtype));
+    return error_set(err, PARE_DATA, "%s: tensor %s: expected F32, F16 or BF16, found %s", t->file, w->name,
+                     dtype_name(t->dtype));
   if (!same_shape(&p, t)) return wrong_shape(t, 1, p.shape, err);
   const struct encoding *const floats[] = {&encoding_f32, &encoding_f16, &encoding_bf16};
   w->stored = (struct stored){.encoding = floats[p.type], .N = 1, .K = w->N, .part_count = 1};
@@ -184,7 +196,8 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
 }
 
 // The table's own name, or its alias; NULL when the file has neither.
-static const char *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer, char *buffer) {
+static const char *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer,
+                             char *buffer) {
   const char *patterns[2] = {row->name, row->alias};
   for (int i = 0; i < 2; i++) {
     if (!patterns[i] || !weights_name(buffer, NAME_CAP, prefix, row, patterns[i], layer)) continue;
@@ -210,7 +223,8 @@ static enum pare_status resolve_row(pare_model *m, const char *prefix, size_t in
   return row->k == D_NONE ? resolve_vector(m, w, err) : resolve_matrix(m, row, w, err);
 }
 
-// The prefix under which the first table row is found; the first prefix when none is, so that the message is the usual name.
+// The prefix under which the first table row is found; the first prefix when none is, so that the message is the usual
+// name.
 static const char *choose_prefix(const pare_model *m) {
   char buffer[NAME_CAP];
   for (size_t i = 0; m->arch->prefixes[i]; i++)
@@ -259,7 +273,8 @@ static void pack_one(void *context, size_t job, size_t thread) {
   struct weight *w = item->w;
   if (item->linear) {
     w->stored.encoding->pack(j->k, &w->stored, &item->arena, &w->packed);
-    for (size_t i = 0; i < w->stored.part_count; i++) file_release_pages(w->stored.parts[i].data, w->stored.parts[i].bytes);
+    for (size_t i = 0; i < w->stored.part_count; i++)
+      file_release_pages(w->stored.parts[i].data, w->stored.parts[i].bytes);
   } else if (item->arena.size) {
     float *v = arena_take(&item->arena, w->N * sizeof(float));
     stored_row(j->k, &w->stored, 0, v);

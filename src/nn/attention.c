@@ -1,7 +1,8 @@
 // attention.c - softmax(q k^T * scale) v over ragged sequences, f32 throughout.
-// One job is one head of one sequence. Keys are transposed once into (D, T) so that a score is one lane of the f32 kernel; the
-// values are used where they lie, an output column being one lane. A row's softmax runs over its keys in order, counted from
-// position 0, so the answer does not depend on how queries are blocked, on the other sequences or on the thread.
+// One job is one head of one sequence. Keys are transposed once into (D, T) so that a score is one lane of the f32
+// kernel; the values are used where they lie, an output column being one lane. A row's softmax runs over its keys in
+// order, counted from position 0, so the answer does not depend on how queries are blocked, on the other sequences or
+// on the thread.
 #include <string.h>
 
 #include "base/size.h"
@@ -30,9 +31,10 @@ static void transpose_keys(const float *k, size_t ldk, size_t T, size_t D, size_
     for (size_t d = 0; d < D; d++) out[d * ld + t] = k[t * ldk + d];
 }
 
-// Scores of M queries starting at position i0 become weights in place; sums[m] is what each row is divided by at the end.
-static void softmax_rows(const struct kernels *k, const struct nn_attention *a, float *scores, size_t ld, size_t i0, size_t M,
-                         size_t keys, float *sums) {
+// Scores of M queries starting at position i0 become weights in place; sums[m] is what each row is divided by at the
+// end.
+static void softmax_rows(const struct kernels *k, const struct nn_attention *a, float *scores, size_t ld, size_t i0,
+                         size_t M, size_t keys, float *sums) {
   for (size_t m = 0; m < M; m++) {
     size_t n = a->causal ? i0 + m + 1 : keys;
     sums[m] = k->softmax_exp(scores + m * ld, n, a->scale);
@@ -52,13 +54,27 @@ static void head_job(void *context, size_t job, size_t thread) {
   transpose_keys(a->k + r0 * a->ldk + column, a->ldk, T, a->D, ld, keys_t);
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0), keys = a->causal ? i0 + M : T;
-    struct gemm_f32 qk = {.M = M, .N = keys, .K = a->D, .a = a->q + (r0 + i0) * a->ldq + column, .lda = a->ldq,
-                          .w = keys_t, .ldw = ld, .c = scores, .ldc = ld};
+    struct gemm_f32 qk = {.M = M,
+                          .N = keys,
+                          .K = a->D,
+                          .a = a->q + (r0 + i0) * a->ldq + column,
+                          .lda = a->ldq,
+                          .w = keys_t,
+                          .ldw = ld,
+                          .c = scores,
+                          .ldc = ld};
     k->gemm_f32(&qk);
     softmax_rows(k, a, scores, ld, i0, M, keys, sums);
     float *out = a->out + (r0 + i0) * a->ldo + column;
-    struct gemm_f32 pv = {.M = M, .N = a->D, .K = keys, .a = scores, .lda = ld, .w = a->v + r0 * a->ldv + column,
-                          .ldw = a->ldv, .c = out, .ldc = a->ldo};
+    struct gemm_f32 pv = {.M = M,
+                          .N = a->D,
+                          .K = keys,
+                          .a = scores,
+                          .lda = ld,
+                          .w = a->v + r0 * a->ldv + column,
+                          .ldw = a->ldv,
+                          .c = out,
+                          .ldc = a->ldo};
     k->gemm_f32(&pv);
     for (size_t m = 0; m < M; m++) k->div(out + m * a->ldo, a->D, sums[m]);
   }

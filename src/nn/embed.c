@@ -61,8 +61,8 @@ static void norm_rows(void *context, size_t job, size_t thread) {
   }
 }
 
-void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weight *gamma, const struct weight *beta, float eps,
-                 size_t rows, size_t C, float *y) {
+void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weight *gamma, const struct weight *beta,
+                 float eps, size_t rows, size_t C, float *y) {
   struct norm_job j = {ctx->kernels, x, y, r, gamma->vector, beta->vector, eps, rows, C};
   pool_run(ctx->pool, norm_rows, &j, size_ceil_div(rows, ROWS_PER_JOB));
 }

@@ -1,14 +1,14 @@
 // linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
-// Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither the cut nor
-// the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into thread scratch that
-// stays in the second-level cache, and each widened block serves all rows of the job.
+// Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither
+// the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
+// thread scratch that stays in the second-level cache, and each widened block serves all rows of the job.
 #include <assert.h>
 
 #include "base/size.h"
 #include "nn/nn.h"
 
 enum {
-  LINEAR_K_BLOCK = 256, // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
+  LINEAR_K_BLOCK = 256,  // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
   LINEAR_ROW_BLOCK = 96, // a multiple of every register tile's height
 };
 
@@ -142,7 +142,8 @@ struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, siz
   return in;
 }
 
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act, float *y) {
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
+               float *y) {
   const struct packed *p = &w->packed;
   assert(in->K == p->K && p->data);
   assert(!p->encoding->integer || in->q);

@@ -1,5 +1,6 @@
-// nn.h - layers over packed weights. Axis letters used everywhere: B batch, T tokens, C width, H heads, V vocabulary, K inner,
-// N output. A batch is ragged: the rows of all sequences packed one after another, plus offsets; no padding anywhere.
+// nn.h - layers over packed weights. Axis letters used everywhere: B batch, T tokens, C width, H heads, V vocabulary, K
+// inner, N output. A batch is ragged: the rows of all sequences packed one after another, plus offsets; no padding
+// anywhere.
 #ifndef PARE_NN_NN_H
 #define PARE_NN_NN_H
 
@@ -14,10 +15,10 @@
 
 // A weight as a model holds it.
 struct weight {
-  const char *name;      // the tensor's name in the file
-  struct stored stored;  // parts point into the file's mapping
-  struct packed packed;  // linear weights; data NULL for embeddings that are only looked up
-  const float *vector;   // norms and biases: (N) f32
+  const char *name;     // the tensor's name in the file
+  struct stored stored; // parts point into the file's mapping
+  struct packed packed; // linear weights; data NULL for embeddings that are only looked up
+  const float *vector;  // norms and biases: (N) f32
   size_t N, K;
   bool present;
 };
@@ -35,8 +36,8 @@ struct nn_counters {
 
 struct nn_ctx {
   const struct kernels *kernels;
-  struct pool *pool;         // may be NULL
-  struct arena *arena;       // scratch; callers mark and reset
+  struct pool *pool;            // may be NULL
+  struct arena *arena;          // scratch; callers mark and reset
   struct nn_observer *observer; // may be NULL
   struct nn_counters counters;
 };
@@ -45,18 +46,19 @@ struct nn_ctx {
 struct nn_input {
   const float *x;
   size_t rows, K;
-  uint8_t *q;      // (rows, Kpad) or NULL
+  uint8_t *q; // (rows, Kpad) or NULL
   size_t ldq;
-  float *scale;    // (rows)
-  int32_t *zero;   // (rows)
+  float *scale;  // (rows)
+  int32_t *zero; // (rows)
 };
 // Takes scratch from ctx->arena. integer: quantize now.
 struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer);
 size_t nn_input_scratch_bytes(size_t rows, size_t K);
 
-// y (rows, N) = act(x W^T + bias). bias NULL: none. The only caller of weight kernels. Threads split panels and row blocks;
-// each output is computed by one thread from its own row, so neither threads nor neighbours change it.
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act, float *y);
+// y (rows, N) = act(x W^T + bias). bias NULL: none. The only caller of weight kernels. Threads split panels and row
+// blocks; each output is computed by one thread from its own row, so neither threads nor neighbours change it.
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
+               float *y);
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 
 // y[i] (+)= embedding row ids[i]; rows split over threads.
@@ -65,11 +67,12 @@ size_t nn_embed_scratch_bytes(size_t threads, size_t C);
 
 // y row = layernorm(x row [+ r row]) for rows; when r is given the sum is also written back to x (the residual stream).
 // y may be x.
-void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weight *gamma, const struct weight *beta, float eps,
-                 size_t rows, size_t C, float *y);
+void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weight *gamma, const struct weight *beta,
+                 float eps, size_t rows, size_t C, float *y);
 
-// Self-attention over ragged sequences. q, k, v: (rows, ld*), head h at columns h * D .. ; out (rows, C) with C = H * D.
-// Sequence b is rows offsets[b] .. offsets[b + 1]. causal: position i sees 0 .. i. scores = (q . k) * scale, softmax, times v.
+// Self-attention over ragged sequences. q, k, v: (rows, ld*), head h at columns h * D .. ; out (rows, C) with C = H *
+// D. Sequence b is rows offsets[b] .. offsets[b + 1]. causal: position i sees 0 .. i. scores = (q . k) * scale,
+// softmax, times v.
 struct nn_attention {
   const float *q, *k, *v;
   size_t ldq, ldk, ldv;

@@ -1,13 +1,14 @@
-// float.c - plain floating-point weights: f32, f16, bf16. Packed: (K, nr) panels of the same type, so memory stays 4 or 2 bytes a
-// weight; 16-bit panels are widened K block by K block on the way into the f32 kernel (exact, so every table gives the same bits).
-// bf16 on a table with bf16_dot and even K: pairs of k together, (K / 2, nr, 2), for VDPBF16PS.
+// float.c - plain floating-point weights: f32, f16, bf16. Packed: (K, nr) panels of the same type, so memory stays 4 or
+// 2 bytes a weight; 16-bit panels are widened K block by K block on the way into the f32 kernel (exact, so every table
+// gives the same bits). bf16 on a table with bf16_dot and even K: pairs of k together, (K / 2, nr, 2), for VDPBF16PS.
 #include <string.h>
 
 #include "base/size.h"
 #include "pack/pack.h"
 
 static size_t layout_of(size_t N, size_t K, enum part_type type, struct part *parts) {
-  parts[0] = (struct part){.suffix = "", .type = type, .rank = 2, .shape = {N, K}, .bytes = N * K * part_type_bytes(type)};
+  parts[0] =
+      (struct part){.suffix = "", .type = type, .rank = 2, .shape = {N, K}, .bytes = N * K * part_type_bytes(type)};
   return 1;
 }
 static size_t layout_f32(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]) {
@@ -74,12 +75,17 @@ static void pack_f32(const struct kernels *k, const struct stored *s, struct are
     for (size_t j = 0; j < n; j++)
       for (size_t kk = 0; kk < s->K; kk++) panel[kk * nr + j] = f32_at(s, n0 + j, kk);
   }
-  *out = (struct packed){.encoding = s->encoding, .N = s->N, .K = s->K, .panels = panels, .panel_bytes = nr * s->K * 4,
+  *out = (struct packed){.encoding = s->encoding,
+                         .N = s->N,
+                         .K = s->K,
+                         .panels = panels,
+                         .panel_bytes = nr * s->K * 4,
                          .data = (const uint8_t *)data};
 }
 
 // group 1: (K, nr); group 2: (K / 2, nr, 2).
-static void pack_half(const struct kernels *k, const struct stored *s, size_t group, struct arena *a, struct packed *out) {
+static void pack_half(const struct kernels *k, const struct stored *s, size_t group, struct arena *a,
+                      struct packed *out) {
   size_t nr = k->f32_nr, panels = panel_count(k, s->N);
   uint16_t *data = arena_take(a, panels * nr * s->K * 2);
   memset(data, 0, panels * nr * s->K * 2);
@@ -89,7 +95,11 @@ static void pack_half(const struct kernels *k, const struct stored *s, size_t gr
     for (size_t j = 0; j < n; j++)
       for (size_t kk = 0; kk < s->K; kk++) panel[(kk / group * nr + j) * group + kk % group] = half_at(s, n0 + j, kk);
   }
-  *out = (struct packed){.encoding = s->encoding, .N = s->N, .K = s->K, .panels = panels, .panel_bytes = nr * s->K * 2,
+  *out = (struct packed){.encoding = s->encoding,
+                         .N = s->N,
+                         .K = s->K,
+                         .panels = panels,
+                         .panel_bytes = nr * s->K * 2,
                          .data = (const uint8_t *)data};
 }
 bool bf16_in_pairs(const struct kernels *k, size_t K) {
@@ -105,10 +115,12 @@ static void pack_bf16(const struct kernels *k, const struct stored *s, struct ar
 static const uint16_t *half_panel(const struct packed *w, size_t panel) {
   return (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes);
 }
-static void unpack_f16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out) {
+static void unpack_f16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
+                       float *out) {
   k->unpack_f16(half_panel(w, panel) + k0 * k->f32_nr, out, kn * k->f32_nr);
 }
-static void unpack_bf16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out) {
+static void unpack_bf16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
+                        float *out) {
   k->unpack_bf16(half_panel(w, panel) + k0 * k->f32_nr, out, kn * k->f32_nr);
 }
 
@@ -123,13 +135,26 @@ static void packed_row_f16(const struct kernels *k, const struct packed *w, size
 static void packed_row_bf16(const struct kernels *k, const struct packed *w, size_t n, float *out) {
   const uint16_t *panel = half_panel(w, n / k->f32_nr);
   size_t group = bf16_in_pairs(k, w->K) ? 2 : 1, j = n % k->f32_nr;
-  for (size_t kk = 0; kk < w->K; kk++)
-    out[kk] = bf16_to_f32(panel[(kk / group * k->f32_nr + j) * group + kk % group]);
+  for (size_t kk = 0; kk < w->K; kk++) out[kk] = bf16_to_f32(panel[(kk / group * k->f32_nr + j) * group + kk % group]);
 }
 
-const struct encoding encoding_f32 = {.name = "f32", .bits = 32, .layout = layout_f32, .row = row_f32,
-    .packed_bytes = packed_bytes_f32, .pack = pack_f32, .packed_row = packed_row_f32};
-const struct encoding encoding_f16 = {.name = "f16", .bits = 16, .layout = layout_f16, .row = row_f16,
-    .packed_bytes = packed_bytes_half, .pack = pack_f16, .unpack_panel = unpack_f16, .packed_row = packed_row_f16};
-const struct encoding encoding_bf16 = {.name = "bf16", .bits = 16, .layout = layout_bf16, .row = row_bf16,
-    .packed_bytes = packed_bytes_half, .pack = pack_bf16, .unpack_panel = unpack_bf16, .packed_row = packed_row_bf16};
+const struct encoding encoding_f32 = {.name = "f32",
+                                      .layout = layout_f32,
+                                      .row = row_f32,
+                                      .packed_bytes = packed_bytes_f32,
+                                      .pack = pack_f32,
+                                      .packed_row = packed_row_f32};
+const struct encoding encoding_f16 = {.name = "f16",
+                                      .layout = layout_f16,
+                                      .row = row_f16,
+                                      .packed_bytes = packed_bytes_half,
+                                      .pack = pack_f16,
+                                      .unpack_panel = unpack_f16,
+                                      .packed_row = packed_row_f16};
+const struct encoding encoding_bf16 = {.name = "bf16",
+                                       .layout = layout_bf16,
+                                       .row = row_bf16,
+                                       .packed_bytes = packed_bytes_half,
+                                       .pack = pack_bf16,
+                                       .unpack_panel = unpack_bf16,
+                                       .packed_row = packed_row_bf16};

@@ -30,7 +30,8 @@ uint16_t f16_from_f32(float x) {
   if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
   if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); // from 65520 on, rounds to infinity
   if (a < 0x38800000u) {
-    // Subnormal half: adding 0.5 puts the unit of 2^-24 at the last mantissa bit, so the FPU's own rounding does the work.
+    // Subnormal half: adding 0.5 puts the unit of 2^-24 at the last mantissa bit, so the FPU's own rounding does the
+    // work.
     uint32_t r = bits_of(of_bits(a) + 0.5f) - 0x3f000000u;
     return (uint16_t)(sign | r);
   }

@@ -38,15 +38,21 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
     for (size_t kk = 0; kk < s->K; kk++) panel[kk * nr + n % nr] = value_at(s, n * s->K + kk);
     scale[n] = part_f32(&s->parts[1], n);
   }
-  *out = (struct packed){.encoding = s->encoding, .N = s->N, .K = s->K, .panels = panels, .panel_bytes = nr * s->K * 2,
-                         .data = (const uint8_t *)data, .scale = scale};
+  *out = (struct packed){.encoding = s->encoding,
+                         .N = s->N,
+                         .K = s->K,
+                         .panels = panels,
+                         .panel_bytes = nr * s->K * 2,
+                         .data = (const uint8_t *)data,
+                         .scale = scale};
 }
 
 static const int16_t *panel_of(const struct packed *w, size_t panel) {
   return (const int16_t *)(const void *)(w->data + panel * w->panel_bytes);
 }
 
-static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out) {
+static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
+                         float *out) {
   k->unpack_i16(panel_of(w, panel) + k0 * k->f32_nr, w->scale + panel * k->f32_nr, out, kn, k->f32_nr);
 }
 
@@ -55,5 +61,10 @@ static void packed_row(const struct kernels *k, const struct packed *w, size_t n
   for (size_t kk = 0; kk < w->K; kk++) out[kk] = (float)panel[kk * k->f32_nr + n % k->f32_nr] * w->scale[n];
 }
 
-const struct encoding encoding_int16 = {.name = "int16", .bits = 16, .layout = layout, .row = row,
-    .packed_bytes = packed_bytes, .pack = pack, .unpack_panel = unpack_panel, .packed_row = packed_row};
+const struct encoding encoding_int16 = {.name = "int16",
+                                        .layout = layout,
+                                        .row = row,
+                                        .packed_bytes = packed_bytes,
+                                        .pack = pack,
+                                        .unpack_panel = unpack_panel,
+                                        .packed_row = packed_row};

@@ -1,7 +1,7 @@
-// int8.c - weights as 8-bit integers in [-127, 127], value = q * scale: one scale per output channel (int8) or one for the whole
-// tensor (int8-tensor). Multiplied by activations quantized per token to u8, exactly, in 32-bit integers.
-// Packed: panels (Kpad / kg, nr, kg), the order the dot-product instruction reads, with each output's weight sum beside it
-// (the zero point of the activations multiplies that sum).
+// int8.c - weights as 8-bit integers in [-127, 127], value = q * scale: one scale per output channel (int8) or one for
+// the whole tensor (int8-tensor). Multiplied by activations quantized per token to u8, exactly, in 32-bit integers.
+// Packed: panels (Kpad / kg, nr, kg), the order the dot-product instruction reads, with each output's weight sum beside
+// it (the zero point of the activations multiplies that sum).
 #include <string.h>
 
 #include "base/size.h"
@@ -54,8 +54,14 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
     sum[n] = total;
     scale[n] = scale_of(s, n);
   }
-  *out = (struct packed){.encoding = s->encoding, .N = s->N, .K = K, .panels = panels, .panel_bytes = nr * Kpad,
-                         .data = (const uint8_t *)data, .scale = scale, .sum = sum};
+  *out = (struct packed){.encoding = s->encoding,
+                         .N = s->N,
+                         .K = K,
+                         .panels = panels,
+                         .panel_bytes = nr * Kpad,
+                         .data = (const uint8_t *)data,
+                         .scale = scale,
+                         .sum = sum};
 }
 
 static void packed_row(const struct kernels *k, const struct packed *w, size_t n, float *out) {
@@ -67,7 +73,17 @@ static void packed_row(const struct kernels *k, const struct packed *w, size_t n
   }
 }
 
-const struct encoding encoding_int8 = {.name = "int8", .bits = 8, .integer = true, .layout = layout, .row = row,
-    .packed_bytes = packed_bytes, .pack = pack, .packed_row = packed_row};
-const struct encoding encoding_int8_tensor = {.name = "int8-tensor", .bits = 8, .integer = true, .layout = layout_tensor,
-    .row = row, .packed_bytes = packed_bytes, .pack = pack, .packed_row = packed_row};
+const struct encoding encoding_int8 = {.name = "int8",
+                                       .integer = true,
+                                       .layout = layout,
+                                       .row = row,
+                                       .packed_bytes = packed_bytes,
+                                       .pack = pack,
+                                       .packed_row = packed_row};
+const struct encoding encoding_int8_tensor = {.name = "int8-tensor",
+                                              .integer = true,
+                                              .layout = layout_tensor,
+                                              .row = row,
+                                              .packed_bytes = packed_bytes,
+                                              .pack = pack,
+                                              .packed_row = packed_row};

@@ -1,10 +1,11 @@
-// nf4.c - 4-bit NormalFloat weights in bitsandbytes' layout (Dettmers et al. 2023, "QLoRA", section 3): blocks of 64 along the
-// flattened (N, K) matrix, each code an index into 16 quantiles of a normal distribution, times the block's largest magnitude.
-// nf4-dq quantizes those magnitudes again, to 8 bits of a dynamic map in blocks of 256 around their mean ("double quantization").
-// Two codes a byte, the even element in the high nibble.
+// nf4.c - 4-bit NormalFloat weights in bitsandbytes' layout (Dettmers et al. 2023, "QLoRA", section 3): blocks of 64
+// along the flattened (N, K) matrix, each code an index into 16 quantiles of a normal distribution, times the block's
+// largest magnitude. nf4-dq quantizes those magnitudes again, to 8 bits of a dynamic map in blocks of 256 around their
+// mean ("double quantization"). Two codes a byte, the even element in the high nibble.
 //
-// Packed: panels of codes (K, nr / 2) and magnitudes (K / block, nr). When K is not a multiple of 64 blocks cross from one row
-// into the next; gcd(K, 64) still divides every crossing, so the panel keeps one magnitude per that many weights.
+// Packed: panels of codes (K, nr / 2) and magnitudes (K / block, nr). When K is not a multiple of 64 blocks cross from
+// one row into the next; gcd(K, 64) still divides every crossing, so the panel keeps one magnitude per that many
+// weights.
 #include <math.h>
 #include <string.h>
 
@@ -33,8 +34,8 @@ static float boundary(size_t j, size_t items, float step) {
   return j < (items + 1) / 2 ? fmaf(step, (float)j, 0.1f) : fmaf(-step, (float)(items - j), 1.0f);
 }
 
-// Seven decades of linearly spaced means, twice as many in each, both signs; then 0 and 1 (Dettmers 2016, arXiv 1511.04561).
-// All in f32, as the reference computes it.
+// Seven decades of linearly spaced means, twice as many in each, both signs; then 0 and 1 (Dettmers 2016, arXiv
+// 1511.04561). All in f32, as the reference computes it.
 void nf4_nested_map(float map[256]) {
   static const float decade[7] = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1.0f};
   size_t n = 0;
@@ -59,7 +60,8 @@ void nf4_nested_map(float map[256]) {
 
 static void common_parts(size_t N, size_t K, struct part *parts) {
   size_t blocks = size_ceil_div(N * K, NF4_BLOCK);
-  parts[0] = (struct part){.suffix = "", .type = PART_U8, .rank = 2, .shape = {(N * K + 1) / 2, 1}, .bytes = (N * K + 1) / 2};
+  parts[0] =
+      (struct part){.suffix = "", .type = PART_U8, .rank = 2, .shape = {(N * K + 1) / 2, 1}, .bytes = (N * K + 1) / 2};
   parts[1] = (struct part){.suffix = ".absmax", .type = PART_F32, .rank = 1, .shape = {blocks}, .bytes = blocks * 4};
   parts[2] = (struct part){.suffix = ".quant_map", .type = PART_F32, .rank = 1, .shape = {16}, .bytes = 64};
 }
@@ -74,7 +76,8 @@ static size_t layout_dq(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]) {
   size_t blocks = parts[1].shape[0], nested = size_ceil_div(blocks, NF4_NESTED_BLOCK);
   parts[1].type = PART_U8;
   parts[1].bytes = blocks;
-  parts[3] = (struct part){.suffix = ".nested_absmax", .type = PART_F32, .rank = 1, .shape = {nested}, .bytes = nested * 4};
+  parts[3] =
+      (struct part){.suffix = ".nested_absmax", .type = PART_F32, .rank = 1, .shape = {nested}, .bytes = nested * 4};
   parts[4] = (struct part){.suffix = ".nested_quant_map", .type = PART_F32, .rank = 1, .shape = {256}, .bytes = 1024};
   return 5;
 }
@@ -112,7 +115,8 @@ static size_t packed_bytes(const struct kernels *k, size_t N, size_t K) {
 }
 
 static void pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  size_t nr = k->f32_nr, half = nr / 2, K = s->K, block = block_of(K), blocks = K / block, panels = size_ceil_div(s->N, nr);
+  size_t nr = k->f32_nr, half = nr / 2, K = s->K, block = block_of(K), blocks = K / block,
+         panels = size_ceil_div(s->N, nr);
   uint8_t *data = arena_take(a, panels * half * K);
   float *absmax = arena_take(a, panels * nr * blocks * 4);
   memset(data, 0, panels * half * K);
@@ -124,15 +128,27 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
     for (size_t b = 0; b < blocks; b++)
       absmax[(n / nr * blocks + b) * nr + j] = nf4_absmax(s, (n * K + b * block) / NF4_BLOCK);
   }
-  *out = (struct packed){.encoding = s->encoding, .N = s->N, .K = K, .panels = panels, .panel_bytes = half * K,
-                         .data = data, .absmax = absmax, .block = block};
+  *out = (struct packed){.encoding = s->encoding,
+                         .N = s->N,
+                         .K = K,
+                         .panels = panels,
+                         .panel_bytes = half * K,
+                         .data = data,
+                         .absmax = absmax,
+                         .block = block};
 }
 
-static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out) {
+static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
+                         float *out) {
   size_t nr = k->f32_nr;
   struct unpack_nib u = {.codes = w->data + panel * w->panel_bytes + k0 * (nr / 2),
-                         .absmax = w->absmax + panel * (w->K / w->block) * nr, .codebook = nf4_codebook,
-                         .k0 = k0, .K = kn, .nr = nr, .block = w->block, .dst = out};
+                         .absmax = w->absmax + panel * (w->K / w->block) * nr,
+                         .codebook = nf4_codebook,
+                         .k0 = k0,
+                         .K = kn,
+                         .nr = nr,
+                         .block = w->block,
+                         .dst = out};
   k->unpack_nib(&u);
 }
 
@@ -146,7 +162,17 @@ static void packed_row(const struct kernels *k, const struct packed *w, size_t n
   }
 }
 
-const struct encoding encoding_nf4 = {.name = "nf4", .bits = 4, .layout = layout, .row = row, .packed_bytes = packed_bytes,
-    .pack = pack, .unpack_panel = unpack_panel, .packed_row = packed_row};
-const struct encoding encoding_nf4_dq = {.name = "nf4-dq", .bits = 4, .layout = layout_dq, .row = row,
-    .packed_bytes = packed_bytes, .pack = pack, .unpack_panel = unpack_panel, .packed_row = packed_row};
+const struct encoding encoding_nf4 = {.name = "nf4",
+                                      .layout = layout,
+                                      .row = row,
+                                      .packed_bytes = packed_bytes,
+                                      .pack = pack,
+                                      .unpack_panel = unpack_panel,
+                                      .packed_row = packed_row};
+const struct encoding encoding_nf4_dq = {.name = "nf4-dq",
+                                         .layout = layout_dq,
+                                         .row = row,
+                                         .packed_bytes = packed_bytes,
+                                         .pack = pack,
+                                         .unpack_panel = unpack_panel,
+                                         .packed_row = packed_row};

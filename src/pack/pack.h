@@ -1,8 +1,8 @@
 // pack.h - encodings: how a weight matrix (N outputs, K inputs) is stored, and how it is multiplied.
 //
-// A weight has two forms. Stored: the named parts as a file holds them, row-major (N, K); quantizers make it, writers save it,
-// embeddings read rows of it. Packed: panels across outputs in the order one kernel table wants; linear layers multiply it.
-// One file per encoding; encodings.c is the list.
+// A weight has two forms. Stored: the named parts as a file holds them, row-major (N, K); quantizers make it, writers
+// save it, embeddings read rows of it. Packed: panels across outputs in the order one kernel table wants; linear layers
+// multiply it. One file per encoding; encodings.c is the list.
 #ifndef PARE_PACK_PACK_H
 #define PARE_PACK_PACK_H
 
@@ -20,7 +20,8 @@ size_t part_type_bytes(enum part_type t);
 
 struct encoding;
 
-// One piece of a stored weight. suffix is added to the tensor's name in a file: "" for the values, "_scale", ".absmax" ...
+// One piece of a stored weight. suffix is added to the tensor's name in a file: "" for the values, "_scale", ".absmax"
+// ...
 struct part {
   const char *suffix;
   enum part_type type;
@@ -36,7 +37,7 @@ struct stored {
   struct part parts[PACK_MAX_PARTS];
   size_t part_count;
   float nested_offset; // nf4-dq: added to every decoded absmax
-  void *owned; // freed by stored_free; NULL when the parts point into a file
+  void *owned;         // freed by stored_free; NULL when the parts point into a file
 };
 void stored_free(struct stored *s); // accepts a zeroed struct
 
@@ -45,17 +46,17 @@ struct packed {
   size_t N, K;
   size_t panel_bytes, panels; // panel p holds outputs [p * nr, (p + 1) * nr)
   const uint8_t *data;
-  const float *scale;    // int8, int16: (panels * nr), 0 beyond N
-  const int32_t *sum;    // int8: (panels * nr)
-  const float *absmax;   // nf4: (panels, K / block, nr)
-  size_t block;          // nf4: weights per absmax along k
+  const float *scale;  // int8, int16: (panels * nr), 0 beyond N
+  const int32_t *sum;  // int8: (panels * nr)
+  const float *absmax; // nf4: (panels, K / block, nr)
+  size_t block;        // nf4: weights per absmax along k
 };
 
 struct encoding {
   const char *name; // "f32", "int8", "nf4" ...
-  double bits;      // per weight, scales apart
   bool integer;     // activations are quantized to u8 and gemm_i8 runs
-  // Shape of each part for an (N, K) weight: fills parts (data NULL) and returns their number. What a reader expects to find.
+  // Shape of each part for an (N, K) weight: fills parts (data NULL) and returns their number. What a reader expects to
+  // find.
   size_t (*layout)(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]);
   // Stored row n as f32 (K). Exact: the values the encoding stands for.
   void (*row)(const struct kernels *k, const struct stored *s, size_t n, float *out);
@@ -86,12 +87,13 @@ bool bf16_in_pairs(const struct kernels *k, size_t K);
 
 enum { NF4_BLOCK = 64, NF4_NESTED_BLOCK = 256 };
 extern const float nf4_codebook[16];
-// bitsandbytes' 8-bit dynamic map (signed, 7 exponent bits at most), ascending; codes of a double-quantized absmax index it.
+// bitsandbytes' 8-bit dynamic map (signed, 7 exponent bits at most), ascending; codes of a double-quantized absmax
+// index it.
 void nf4_nested_map(float map[256]);
 // Decoded absmax of block b.
 float nf4_absmax(const struct stored *s, size_t b);
 
-uint16_t f16_from_f32(float x);  // round to nearest even, as IEEE 754
+uint16_t f16_from_f32(float x); // round to nearest even, as IEEE 754
 float f16_to_f32(uint16_t h);
 uint16_t bf16_from_f32(float x); // round to nearest even
 float bf16_to_f32(uint16_t h);

@@ -48,7 +48,8 @@ static const struct scheme *rule_for(struct planner *p, const char *name) {
     if (n >= 0) {
       found = rule->scheme;
     } else if (n != PCRE2_ERROR_NOMATCH) { // a pattern that backtracks without end, say
-      p->status = error_set(p->err, PARE_USAGE, "--keep %.80s: cannot be matched against %s (PCRE2 error %d)", rule->text, name, n);
+      p->status = error_set(p->err, PARE_USAGE, "--keep %.80s: cannot be matched against %s (PCRE2 error %d)",
+                            rule->text, name, n);
     }
   }
   return found;
@@ -63,7 +64,8 @@ static enum pare_status check_rule(const struct planner *p, const struct rule *r
   const struct scheme *wanted = p->plan->scheme;
   if (!p->plan->portable || r->scheme == wanted || r->scheme == p->f16) return PARE_OK;
   if (wanted->method == &method_cast && r->scheme->method == &method_cast) return PARE_OK;
-  return error_set(err, PARE_USAGE, "--keep %.80s: a portable %s file holds %s and f16 only", r->text, wanted->name, wanted->name);
+  return error_set(err, PARE_USAGE, "--keep %.80s: a portable %s file holds %s and f16 only", r->text, wanted->name,
+                   wanted->name);
 }
 
 static const struct scheme *scheme_for(struct planner *p, const struct arch_row *row, const char *name) {
@@ -71,11 +73,13 @@ static const struct scheme *scheme_for(struct planner *p, const struct arch_row 
   if (kept && !(p->plan->portable && kept == wanted)) return kept;
   if (!p->plan->portable || wanted->method == &method_cast) return wanted;
   if (row->role == ROLE_EMBEDDING) return p->f16;
-  if (is_nf4(wanted)) return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
+  if (is_nf4(wanted))
+    return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
   return row->role == ROLE_CONV1D ? p->f16 : wanted;
 }
 
-// Portable files keep every plain tensor in one type, which both readers need; else a vector stays as the source has it.
+// Portable files keep every plain tensor in one type, which both readers need; else a vector stays as the source has
+// it.
 static const struct encoding *vector_encoding(const struct planner *p, const struct weight *w) {
   const struct scheme *wanted = p->plan->scheme;
   if (wanted->method == &method_cast) return wanted->encoding;
@@ -118,8 +122,8 @@ static const char *quant_method(const struct plan *p) {
   return is_nf4(p->scheme) ? "bitsandbytes" : "compressed-tensors";
 }
 
-enum pare_status plan_make(const pare_model *m, const struct scheme *scheme, const struct pare_quantize_options *options,
-                           struct plan *out, struct pare_error *err) {
+enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
+                           const struct pare_quantize_options *options, struct plan *out, struct pare_error *err) {
   *out = (struct plan){.scheme = scheme, .portable = options->portable};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");

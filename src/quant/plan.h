@@ -8,7 +8,7 @@
 struct plan_item {
   const struct arch_row *row;
   const struct weight *weight;
-  const struct scheme *scheme; // of matrices; NULL: a norm or bias, written as `vector`
+  const struct scheme *scheme;   // of matrices; NULL: a norm or bias, written as `vector`
   const struct encoding *vector; // float type of a norm or bias in the output
 };
 struct plan {
@@ -19,11 +19,11 @@ struct plan {
   const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
 };
 
-// Rules: --keep first (REGEX=SCHEME on tensor names, first match; when portable, f16 or the scheme itself, which then still
-// yields to what follows); then, when portable, what the other tool cannot hold is f16:
-// embeddings, output heads under nf4, and all of GPT-2's Conv1D under int8; else the scheme, for every matrix.
-enum pare_status plan_make(const pare_model *m, const struct scheme *scheme, const struct pare_quantize_options *options,
-                           struct plan *out, struct pare_error *err);
+// Rules: --keep first (REGEX=SCHEME on tensor names, first match; when portable, f16 or the scheme itself, which then
+// still yields to what follows); then, when portable, what the other tool cannot hold is f16: embeddings, output heads
+// under nf4, and all of GPT-2's Conv1D under int8; else the scheme, for every matrix.
+enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
+                           const struct pare_quantize_options *options, struct plan *out, struct pare_error *err);
 void plan_free(struct plan *p);
 
 #endif

@@ -1,5 +1,5 @@
-// quantize.c - see quantize.h. Open -> plan -> quantize every weight -> write beside the target -> open what was written, store its
-// answer -> rename into place. Same input, scheme and version: same bytes.
+// quantize.c - see quantize.h. Open -> plan -> quantize every weight -> write beside the target -> open what was
+// written, store its answer -> rename into place. Same input, scheme and version: same bytes.
 #include "quant/quantize.h"
 
 #include <jansson.h>
@@ -21,7 +21,8 @@ struct job {
 };
 
 // Signal-to-quantization-noise ratio and cosine of the whole matrix, in double.
-static enum pare_status measure(const struct kernels *k, const struct stored *a, struct result *r, struct pare_error *err) {
+static enum pare_status measure(const struct kernels *k, const struct stored *a, struct result *r,
+                                struct pare_error *err) {
   float *x = malloc(2 * a->K * sizeof(float));
   if (!x) return error_no_memory(err);
   float *y = x + a->K;
@@ -50,7 +51,8 @@ static void quantize_one(void *context, size_t i, size_t thread) {
   const struct encoding *e = item->scheme ? item->scheme->encoding : item->vector;
   const struct method *method = item->scheme ? item->scheme->method : &method_cast;
   struct result *r = &j->results[i];
-  j->status[i] = method->quantize(j->m->kernels, &item->weight->stored, e, item->weight->name, &r->stored, &j->errors[i]);
+  j->status[i] =
+      method->quantize(j->m->kernels, &item->weight->stored, e, item->weight->name, &r->stored, &j->errors[i]);
   if (j->status[i]) return;
   if (item->scheme) {
     j->status[i] = measure(j->m->kernels, &item->weight->stored, r, &j->errors[i]);
@@ -97,34 +99,6 @@ static json_t *tensor_rows(const struct plan *p, const struct result *results) {
   return list;
 }
 
-// Provenance holds no time and no absolute path: the same command gives the same file.
-static enum pare_status write_provenance(pare_engine *engine, const pare_model *m, const struct plan *p, const struct result *results,
-                                         const struct pare_quantize_options *options, const char *dir, const char *sha256,
-                                         struct pare_error *err) {
-  pare_model *written;
-  enum pare_status s = model_open(engine, dir, &written, err);
-  if (s) return s;
-  json_t *test = NULL;
-  s = selftest_make(written, &test, err);
-  model_close(written);
-  char source_hash[65] = "";
-  if (!s && m->tensors.count) s = file_sha256(m->tensors.list[0].file, source_hash, err);
-  if (s) {
-    json_decref(test);
-    return s;
-  }
-  json_t *j = json_pack("{s:s, s:s, s:b, s:{s:s, s:s}, s:s, s:o, s:o}", "pare_version", PARE_VERSION, "scheme", p->scheme->name,
-                        "portable", p->portable, "source", "file", path_base(m->tensors.count ? m->tensors.list[0].file : m->path),
-                        "sha256", source_hash, "sha256", sha256, "tensors", tensor_rows(p, results), "self_test", test);
-  if (j && options->command) json_object_set_new(j, "command", json_string(options->command));
-  char *path = path_join(dir, "pare.json"), *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_ENSURE_ASCII) : NULL;
-  s = path && text ? file_write_all(path, text, strlen(text), err) : error_no_memory(err);
-  free(path);
-  free(text);
-  json_decref(j);
-  return s;
-}
-
 struct run {
   pare_engine *engine;
   const pare_model *m;
@@ -134,6 +108,56 @@ struct run {
   const struct pare_quantize_options *options;
 };
 
+// [{file, sha256}]: the weight files the source was read from, shards in the order of their first tensor.
+static enum pare_status source_files(const pare_model *m, json_t **out, struct pare_error *err) {
+  *out = json_array();
+  json_t *seen = json_object();
+  enum pare_status s = *out && seen ? PARE_OK : error_no_memory(err);
+  for (size_t i = 0; !s && i < m->tensors.count; i++) {
+    const char *file = m->tensors.list[i].file;
+    char sha256[65];
+    if (json_object_get(seen, file)) continue;
+    s = file_sha256(file, sha256, err);
+    if (!s) json_array_append_new(*out, json_pack("{s:s, s:s}", "file", path_base(file), "sha256", sha256));
+    json_object_set_new(seen, file, json_true());
+  }
+  json_decref(seen);
+  return s;
+}
+
+// Answer of the model as written: what every later load is held to.
+static enum pare_status written_answer(pare_engine *engine, const char *dir, json_t **out, struct pare_error *err) {
+  pare_model *written;
+  enum pare_status s = model_open(engine, dir, &written, err);
+  if (s) return s;
+  s = selftest_make(written, out, err);
+  model_close(written);
+  return s;
+}
+
+// Provenance holds no time and no absolute path: the same command gives the same file.
+static enum pare_status write_provenance(const struct run *r, const char *dir, const char *sha256,
+                                         struct pare_error *err) {
+  json_t *test = NULL, *source = NULL;
+  enum pare_status s = written_answer(r->engine, dir, &test, err);
+  if (!s) s = source_files(r->m, &source, err);
+  if (s) {
+    json_decref(test);
+    json_decref(source);
+    return s;
+  }
+  json_t *j = json_pack("{s:s, s:s, s:b, s:o, s:s, s:o, s:o}", "pare_version", PARE_VERSION, "scheme",
+                        r->plan->scheme->name, "portable", r->plan->portable, "source", source, "sha256", sha256,
+                        "tensors", tensor_rows(r->plan, r->results), "self_test", test);
+  if (j && r->options->command) json_object_set_new(j, "command", json_string(r->options->command));
+  char *path = path_join(dir, "pare.json"), *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_ENSURE_ASCII) : NULL;
+  s = path && text ? file_write_all(path, text, strlen(text), err) : error_no_memory(err);
+  free(path);
+  free(text);
+  json_decref(j);
+  return s;
+}
+
 static enum pare_status write_output(const struct run *r, const char *out, json_t *record, struct pare_error *err) {
   struct outdir dir;
   enum pare_status s = dir_create(out, "pare.json", &dir, err);
@@ -141,7 +165,7 @@ static enum pare_status write_output(const struct run *r, const char *out, json_
   char sha256[65], *file = path_join(dir.temp, "model.safetensors");
   s = file ? save_directory(r->m, r->plan, r->tensors, dir.temp, err) : error_no_memory(err);
   if (!s) s = file_sha256(file, sha256, err);
-  if (!s) s = write_provenance(r->engine, r->m, r->plan, r->results, r->options, dir.temp, sha256, err);
+  if (!s) s = write_provenance(r, dir.temp, sha256, err);
   if (!s) s = dir_commit(&dir, err);
   if (!s) json_object_set_new(record, "sha256", json_string(sha256));
   dir_discard(&dir);
@@ -154,12 +178,13 @@ static enum pare_status finish(const struct run *r, const char *out, json_t **re
   static const char *const meta[] = {"format", "pt"};
   enum pare_status s = safetensors_file_bytes(r->tensors->list, r->tensors->count, meta, 1, &after, err);
   if (s) return s;
-  json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", r->plan->scheme->name, "bytes_before", (json_int_t)before,
-                        "bytes_after", (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors",
+  json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", r->plan->scheme->name, "bytes_before",
+                        (json_int_t)before, "bytes_after", (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors",
                         tensor_rows(r->plan, r->results), "sha256", "dry_run", r->options->dry_run);
   if (!j) return error_no_memory(err);
   if (after >= before && !r->options->even_if_larger && !r->options->dry_run) {
-    s = error_set(err, PARE_REFUSED, "%s: %s is not smaller (%zu bytes, was %zu): not written; --even-if-larger writes it anyway",
+    s = error_set(err, PARE_REFUSED,
+                  "%s: %s is not smaller (%zu bytes, was %zu): not written; --even-if-larger writes it anyway",
                   r->m->path, r->plan->scheme->name, after, before);
   } else if (!r->options->dry_run) {
     s = write_output(r, out, j, err);
@@ -183,8 +208,8 @@ static enum pare_status check_options(const char *out, const struct pare_quantiz
   return PARE_OK;
 }
 
-enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out, const struct pare_quantize_options *options,
-                                json_t **record, struct pare_error *err) {
+enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
+                                const struct pare_quantize_options *options, json_t **record, struct pare_error *err) {
   *record = NULL;
   const struct scheme *scheme;
   struct plan plan = {0};

@@ -1,10 +1,13 @@
-// rtn.c - method "rtn": each value rounded to the nearest the encoding can hold, the scale set by the largest magnitude it covers.
+// rtn.c - method "rtn": each value rounded to the nearest the encoding can hold, the scale set by the largest magnitude
+// it covers.
 //   int8, int16   scale = max |w| of the output channel / 127 (32767), q = round(w / scale), half to even
 //   int8-tensor   the same with one scale for the tensor
-//   nf4, nf4-dq   bitsandbytes' blockwise NF4: magnitude of each 64 weights, code = bounds below w / magnitude (a tie takes the
-//                 lower code); in a full block w is multiplied by the rounded reciprocal, in a short last block divided, as there
-// Bytes equal the reference's for nf4; the double-quantized magnitudes too, up to the last bit of their mean (the order of
-// PyTorch's sum is its own).
+//   nf4, nf4-dq   bitsandbytes' blockwise NF4: magnitude of each 64 weights, code = bounds below w / magnitude (a tie
+//   takes the
+//                 lower code); in a full block w is multiplied by the rounded reciprocal, in a short last block
+//                 divided, as there
+// Bytes equal the reference's for nf4; the double-quantized magnitudes too, up to the last bit of their mean (the order
+// of PyTorch's sum is its own).
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,8 @@ static float row_max(const float *x, size_t n) {
 
 static enum pare_status check_finite(const char *name, float m, struct pare_error *err) {
   if (isfinite(m)) return PARE_OK;
-  return error_set(err, PARE_DATA, "tensor %s: holds a value that is not a number, or infinite: it cannot be quantized", name);
+  return error_set(err, PARE_DATA, "tensor %s: holds a value that is not a number, or infinite: it cannot be quantized",
+                   name);
 }
 
 static float rounded(float x, float scale, float limit) {
@@ -133,7 +137,8 @@ static enum pare_status nf4(const struct kernels *k, const struct stored *source
   }
   if (!s) {
     for (size_t b = 0; b < blocks; b++)
-      absmax[b] = nf4_block(flat + b * NF4_BLOCK, size_min(NF4_BLOCK, total - b * NF4_BLOCK), b * NF4_BLOCK, out->owned);
+      absmax[b] =
+          nf4_block(flat + b * NF4_BLOCK, size_min(NF4_BLOCK, total - b * NF4_BLOCK), b * NF4_BLOCK, out->owned);
     if (total % 2) ((uint8_t *)out->owned)[total / 2] |= 7; // the nibble past the end holds the code of 0
     memcpy(part_floats(out, 2), nf4_codebook, sizeof nf4_codebook);
     if (out->encoding == &encoding_nf4) {
@@ -147,8 +152,8 @@ static enum pare_status nf4(const struct kernels *k, const struct stored *source
   return s;
 }
 
-static enum pare_status quantize(const struct kernels *k, const struct stored *source, const struct encoding *e, const char *name,
-                                 struct stored *out, struct pare_error *err) {
+static enum pare_status quantize(const struct kernels *k, const struct stored *source, const struct encoding *e,
+                                 const char *name, struct stored *out, struct pare_error *err) {
   enum pare_status s = stored_new(e, source->N, source->K, out, err);
   if (s) return s;
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return nf4(k, source, name, out, err);

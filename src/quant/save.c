@@ -1,4 +1,5 @@
-// save.c - see save.h. Tensor names are the source's; parts of a quantized weight add their suffix ("_scale", ".absmax" ...).
+// save.c - see save.h. Tensor names are the source's; parts of a quantized weight add their suffix ("_scale", ".absmax"
+// ...).
 #include "quant/save.h"
 
 #include <jansson.h>
@@ -8,20 +9,23 @@
 
 #include "model/weights.h"
 
-static const char *const copied[] = {"tokenizer.json",     "tokenizer_config.json",   "vocab.json",        "merges.txt", "vocab.txt",
-                                     "added_tokens.json", "special_tokens_map.json", "generation_config.json"};
+static const char *const copied[] = {
+    "tokenizer.json",          "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json",
+    "special_tokens_map.json", "generation_config.json"};
 
 // What bitsandbytes keeps beside the tensors (its QuantState.as_dict), as the JSON text it writes.
 static char *quant_state(const struct result *r) {
   const struct stored *s = &r->stored;
-  char text[400];
-  int n = snprintf(text, sizeof text, "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"dtype\": \"float32\", \"shape\": [%zu, %zu]",
-                   s->N, s->K);
-  if (s->encoding == &encoding_nf4_dq)
-    n += snprintf(text + n, sizeof text - (size_t)n,
-                  ", \"nested_blocksize\": 256, \"nested_dtype\": \"float32\", \"nested_offset\": %.17g", (double)s->nested_offset);
-  snprintf(text + n, sizeof text - (size_t)n, "}");
-  return strdup(text);
+  json_t *j = json_pack("{s:s, s:i, s:s, s:[I, I]}", "quant_type", "nf4", "blocksize", NF4_BLOCK, "dtype", "float32",
+                        "shape", (json_int_t)s->N, (json_int_t)s->K);
+  if (j && s->encoding == &encoding_nf4_dq) {
+    json_object_set_new(j, "nested_blocksize", json_integer(NF4_NESTED_BLOCK));
+    json_object_set_new(j, "nested_dtype", json_string("float32"));
+    json_object_set_new(j, "nested_offset", json_real((double)s->nested_offset));
+  }
+  char *text = j ? json_dumps(j, JSON_REAL_PRECISION(17)) : NULL;
+  json_decref(j);
+  return text;
 }
 
 static enum pare_status add_tensor(struct tensor_list *t, const char *name, const char *suffix, struct tensor tensor,
@@ -51,14 +55,16 @@ static enum pare_status add_result(struct tensor_list *t, const struct plan_item
   char *state = quant_state(r);
   if (!state) return error_no_memory(err);
   t->documents[t->count] = state; // same index as its tensor: freed with the list
-  struct tensor tensor = {.dtype = DTYPE_U8, .rank = 1, .shape = {strlen(state)}, .data = (const uint8_t *)state,
-                          .bytes = strlen(state)};
+  struct tensor tensor = {
+      .dtype = DTYPE_U8, .rank = 1, .shape = {strlen(state)}, .data = (const uint8_t *)state, .bytes = strlen(state)};
   return add_tensor(t, item->weight->name, ".quant_state.bitsandbytes__nf4", tensor, err);
 }
 
-enum pare_status save_list(const struct plan *p, const struct result *results, struct tensor_list *out, struct pare_error *err) {
+enum pare_status save_list(const struct plan *p, const struct result *results, struct tensor_list *out,
+                           struct pare_error *err) {
   size_t cap = p->count * (PACK_MAX_PARTS + 1) + 1;
-  *out = (struct tensor_list){.list = calloc(cap, sizeof *out->list), .names = calloc(cap, sizeof *out->names),
+  *out = (struct tensor_list){.list = calloc(cap, sizeof *out->list),
+                              .names = calloc(cap, sizeof *out->names),
                               .documents = calloc(cap, sizeof *out->documents)};
   enum pare_status s = out->list && out->names && out->documents ? PARE_OK : error_no_memory(err);
   for (size_t i = 0; !s && i < p->count; i++) s = add_result(out, &p->items[i], &results[i], err);
@@ -80,10 +86,12 @@ void tensor_list_free(struct tensor_list *t) {
 static json_t *bitsandbytes_config(const struct plan *p) {
   json_t *skip = json_array();
   bool head = false;
-  for (size_t i = 0; i < p->count; i++) { // heads and --keep: named, so that transformers does not expect them in 4 bits
+  for (size_t i = 0; i < p->count;
+       i++) { // heads and --keep: named, so that transformers does not expect them in 4 bits
     const struct plan_item *item = &p->items[i];
     if (!item->scheme || item->scheme->method != &method_cast || item->row->role == ROLE_EMBEDDING) continue;
-    // transformers takes a name as a regular expression and as an ending: "classifier" alone would name pre_classifier too.
+    // transformers takes a name as a regular expression and as an ending: "classifier" alone would name pre_classifier
+    // too.
     bool bare = item->row->bare;
     char module[200];
     snprintf(module, sizeof module, "%s%.*s%s", bare ? "^" : "", (int)(strlen(item->weight->name) - strlen(".weight")),
@@ -93,9 +101,10 @@ static json_t *bitsandbytes_config(const struct plan *p) {
   }
   // A tied language model has no head tensor of its own, yet transformers would look for one in 4 bits.
   if (!head) json_array_append_new(skip, json_string("lm_head"));
-  return json_pack("{s:s, s:b, s:b, s:s, s:s, s:s, s:b, s:f, s:b, s:b, s:o}", "quant_method", "bitsandbytes", "load_in_4bit", 1,
-                   "load_in_8bit", 0, "bnb_4bit_compute_dtype", "float32", "bnb_4bit_quant_storage", "uint8", "bnb_4bit_quant_type",
-                   "nf4", "bnb_4bit_use_double_quant", p->scheme->encoding == &encoding_nf4_dq, "llm_int8_threshold", 6.0,
+  return json_pack("{s:s, s:b, s:b, s:s, s:s, s:s, s:b, s:f, s:b, s:b, s:o}", "quant_method", "bitsandbytes",
+                   "load_in_4bit", 1, "load_in_8bit", 0, "bnb_4bit_compute_dtype", "float32", "bnb_4bit_quant_storage",
+                   "uint8", "bnb_4bit_quant_type", "nf4", "bnb_4bit_use_double_quant",
+                   p->scheme->encoding == &encoding_nf4_dq, "llm_int8_threshold", 6.0,
                    "llm_int8_enable_fp32_cpu_offload", 0, "llm_int8_has_fp16_weight", 0, "llm_int8_skip_modules", skip);
 }
 
@@ -107,12 +116,12 @@ static json_t *compressed_tensors_config(const struct plan *p) {
     if (item->row->role != ROLE_LINEAR || !item->scheme || item->scheme->method != &method_cast) continue;
     json_array_append_new(ignore, json_stringn(item->weight->name, strlen(item->weight->name) - strlen(".weight")));
   }
-  json_t *weights = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 1, "strategy", strategy,
-                              "dynamic", 0);
-  json_t *inputs = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 0, "strategy", "token",
-                             "dynamic", 1);
-  json_t *group = json_pack("{s:[s], s:s, s:o, s:o}", "targets", "Linear", "format", "int-quantized", "weights", weights,
-                            "input_activations", inputs);
+  json_t *weights = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
+                              strategy, "dynamic", 0);
+  json_t *inputs = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 0, "strategy",
+                             "token", "dynamic", 1);
+  json_t *group = json_pack("{s:[s], s:s, s:o, s:o}", "targets", "Linear", "format", "int-quantized", "weights",
+                            weights, "input_activations", inputs);
   return json_pack("{s:s, s:s, s:s, s:o, s:{s:o}}", "quant_method", "compressed-tensors", "format", "int-quantized",
                    "quantization_status", "compressed", "ignore", ignore, "config_groups", "group_0", group);
 }
@@ -136,7 +145,8 @@ static enum pare_status write_json(const char *dir, const char *name, const json
   return s;
 }
 
-static enum pare_status write_config(const pare_model *m, const struct plan *p, const char *dir, struct pare_error *err) {
+static enum pare_status write_config(const pare_model *m, const struct plan *p, const char *dir,
+                                     struct pare_error *err) {
   json_t *config = json_deep_copy(m->config_json);
   if (!config) return error_no_memory(err);
   const char *type = plain_type(p);
@@ -170,8 +180,8 @@ static enum pare_status copy_file(const char *from_dir, const char *to_dir, cons
   return s;
 }
 
-enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors, const char *dir,
-                                struct pare_error *err) {
+enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors,
+                                const char *dir, struct pare_error *err) {
   static const char *const meta[] = {"format", "pt"};
   char *path = path_join(dir, "model.safetensors"), *source = model_directory(m->path);
   enum pare_status s = path && source ? PARE_OK : error_no_memory(err);

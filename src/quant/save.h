@@ -1,4 +1,5 @@
-// save.h - a quantized model as a Hugging Face directory: model.safetensors, config.json, the source's tokenizer files, pare.json.
+// save.h - a quantized model as a Hugging Face directory: model.safetensors, config.json, the source's tokenizer files,
+// pare.json.
 #ifndef PARE_QUANT_SAVE_H
 #define PARE_QUANT_SAVE_H
 
@@ -8,7 +9,7 @@ struct json_t;
 
 // What a plan produced, in plan order.
 struct result {
-  struct stored stored; // matrices; vectors too, as one row
+  struct stored stored;   // matrices; vectors too, as one row
   double sqnr_db, cosine; // against the source; matrices only
 };
 
@@ -19,11 +20,12 @@ struct tensor_list {
   char **names;     // owned
   char **documents; // owned: quant_state JSON bytes
 };
-enum pare_status save_list(const struct plan *p, const struct result *results, struct tensor_list *out, struct pare_error *err);
+enum pare_status save_list(const struct plan *p, const struct result *results, struct tensor_list *out,
+                           struct pare_error *err);
 void tensor_list_free(struct tensor_list *t);
 
 // Writes everything but pare.json into dir.
-enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors, const char *dir,
-                                struct pare_error *err);
+enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors,
+                                const char *dir, struct pare_error *err);
 
 #endif

@@ -55,9 +55,10 @@ json_t *schemes_record(void) {
     const struct scheme *s = &schemes[i];
     json_t *formats = json_array();
     if (*s->formats) json_array_append_new(formats, json_string(s->formats));
-    json_array_append_new(list, json_pack("{s:s, s:f, s:s, s:s, s:b, s:o, s:b}", "name", s->name, "bits_per_weight",
-                                          s->bits_per_weight, "encoding", s->encoding_name, "method", s->method_name, "calibrated",
-                                          s->calibrated, "formats", formats, "available", s->encoding != NULL));
+    json_array_append_new(
+        list, json_pack("{s:s, s:f, s:s, s:s, s:b, s:o, s:b}", "name", s->name, "bits_per_weight", s->bits_per_weight,
+                        "encoding", s->encoding_name, "method", s->method_name, "calibrated", s->calibrated, "formats",
+                        formats, "available", s->encoding != NULL));
   }
   return list;
 }

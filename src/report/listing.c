@@ -154,8 +154,8 @@ enum pare_status listing_info(const json_t *tree, struct report_text_options opt
   line_bytes(out, tree, "weight files", "size_bytes");
   line_count(out, tree, "max tokens", "max_tokens");
   line_labels(out, tree, width_of(options));
-  line_string(out, tree, "made from", "provenance.source.file");
-  line_string(out, tree, "  SHA-256", "provenance.source.sha256");
+  line_string(out, tree, "made from", "provenance.source.0.file");
+  line_string(out, tree, "  SHA-256", "provenance.source.0.sha256");
   line_string(out, tree, "  by", "provenance.command");
   buf_puts(out, "\n");
   struct table t = {0};

@@ -1,8 +1,10 @@
-// classify.c - see classify.h. Texts are tokenized and run in groups, so memory is bounded whatever n is; grouping changes no bit.
+// classify.c - see classify.h. Texts are tokenized and run in groups, so memory is bounded whatever n is; grouping
+// changes no bit.
 //
-// Zero-shot (Yin et al. 2019; transformers' pipeline rules): every candidate phrase becomes a hypothesis, "This example is {}.",
-// and the model judges premise against hypothesis. Single label: softmax of the entailment logits over the candidates. Multi-label,
-// or one candidate: entailment against contradiction for each. Only the premise is ever truncated.
+// Zero-shot (Yin et al. 2019; transformers' pipeline rules): every candidate phrase becomes a hypothesis, "This example
+// is {}.", and the model judges premise against hypothesis. Single label: softmax of the entailment logits over the
+// candidates. Multi-label, or one candidate: entailment against contradiction for each. Only the premise is ever
+// truncated.
 #include "task/classify.h"
 
 #include <math.h>
@@ -59,8 +61,8 @@ static void group_free(struct group *g) {
   free(g);
 }
 
-static enum pare_status group_add(struct group *g, size_t i, const pare_model *m, const struct pare_text *text, size_t max_tokens,
-                                  bool only_first, struct pare_error *err) {
+static enum pare_status group_add(struct group *g, size_t i, const pare_model *m, const struct pare_text *text,
+                                  size_t max_tokens, bool only_first, struct pare_error *err) {
   enum pare_status s = model_tokenize(m, text, max_tokens, only_first, &g->encoded[i], err);
   if (!s) g->sequences[i] = (struct pare_sequence){g->encoded[i].ids, g->encoded[i].types, g->encoded[i].len};
   return s;
@@ -77,15 +79,17 @@ static void own_scores(const pare_model *m, const struct pare_classify_options *
   }
 }
 
-static enum pare_status run_own(pare_session *s, const struct pare_text *texts, size_t n, const struct pare_classify_options *o,
-                                float *scores, float *logits, struct pare_error *err) {
+static enum pare_status run_own(pare_session *s, const struct pare_text *texts, size_t n,
+                                const struct pare_classify_options *o, float *scores, float *logits,
+                                struct pare_error *err) {
   const pare_model *m = s->model;
   size_t N = m->config.N;
   struct group *g;
   enum pare_status status = group_new(m, &g, err);
   for (size_t first = 0; !status && first < n; first += GROUP) {
     size_t count = size_min(GROUP, n - first);
-    for (size_t i = 0; !status && i < count; i++) status = group_add(g, i, m, &texts[first + i], o ? o->max_tokens : 0, false, err);
+    for (size_t i = 0; !status && i < count; i++)
+      status = group_add(g, i, m, &texts[first + i], o ? o->max_tokens : 0, false, err);
     if (!status) status = session_logits(s, g->sequences, count, g->logits, err);
     if (status) break;
     for (size_t i = 0; i < count; i++) own_scores(m, o, g->logits + i * N, scores + (first + i) * N);
@@ -99,11 +103,12 @@ static enum pare_status run_own(pare_session *s, const struct pare_text *texts, 
 static enum pare_status nli_labels(const pare_model *m, size_t *entail, size_t *contradict, struct pare_error *err) {
   *entail = *contradict = SIZE_MAX;
   for (size_t i = 0; i < m->config.N; i++) {
-    if (!strncasecmp(m->labels[i], "entail", 6)) *entail = i;
-    if (!strncasecmp(m->labels[i], "contra", 6)) *contradict = i;
+    if (*entail == SIZE_MAX && !strncasecmp(m->labels[i], "entail", 6)) *entail = i;
+    if (*contradict == SIZE_MAX && !strncasecmp(m->labels[i], "contra", 6)) *contradict = i;
   }
   if (*entail == SIZE_MAX)
-    return error_set(err, PARE_DATA, "%s: candidate labels need a natural-language-inference model: no label named entailment",
+    return error_set(err, PARE_DATA,
+                     "%s: candidate labels need a natural-language-inference model: no label named entailment",
                      m->path);
   if (*contradict == SIZE_MAX) *contradict = *entail == 0 ? m->config.N - 1 : 0; // as the pipeline does
   return PARE_OK;
@@ -144,8 +149,9 @@ static void zeroshot_free(struct zeroshot *z) {
 }
 
 // Pairs (text, hypothesis) are numbered text by text; a group takes the next GROUP of them.
-static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *texts, size_t n, const struct pare_classify_options *o,
-                                     float *scores, float *logits, struct pare_error *err) {
+static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *texts, size_t n,
+                                     const struct pare_classify_options *o, float *scores, float *logits,
+                                     struct pare_error *err) {
   const pare_model *m = s->model;
   size_t N = m->config.N, L = o->label_count;
   struct zeroshot z;
@@ -177,10 +183,10 @@ static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *te
   return status;
 }
 
-enum pare_status classify_run(pare_session *s, const struct pare_text *texts, size_t n, const struct pare_classify_options *options,
-                              float *scores, float *logits, struct pare_error *err) {
-  if (s->model->config.task != ARCH_CLASSIFY)
-    return error_set(err, PARE_USAGE, "%s: not a classifier", s->model->path);
+enum pare_status classify_run(pare_session *s, const struct pare_text *texts, size_t n,
+                              const struct pare_classify_options *options, float *scores, float *logits,
+                              struct pare_error *err) {
+  if (s->model->config.task != ARCH_CLASSIFY) return error_set(err, PARE_USAGE, "%s: not a classifier", s->model->path);
   if (options && options->labels) return run_zeroshot(s, texts, n, options, scores, logits, err);
   return run_own(s, texts, n, options, scores, logits, err);
 }

@@ -11,6 +11,7 @@ const char *classify_label(const pare_model *m, const struct pare_classify_optio
 bool classify_multi_label(const pare_model *m, const struct pare_classify_options *options);
 // See pare_classify.
 enum pare_status classify_run(pare_session *s, const struct pare_text *texts, size_t n,
-                              const struct pare_classify_options *options, float *scores, float *logits, struct pare_error *err);
+                              const struct pare_classify_options *options, float *scores, float *logits,
+                              struct pare_error *err);
 
 #endif

@@ -1,6 +1,7 @@
-// bits.c - the answer is the same bits on every table (scalar, AVX2, AVX-512 ...), with one thread or two, alone or in any batch:
-// for every scheme on tiny models of each architecture, and for the shipped classifiers on a short text.
-// The one exception is bf16 where the CPU has bf16 dot products: there the batch and thread rules hold, the table rule does not.
+// bits.c - the answer is the same bits on every table (scalar, AVX2, AVX-512 ...), with one thread or two, alone or in
+// any batch: for every scheme on tiny models of each architecture, and for the shipped classifiers on a short text. The
+// one exception is bf16 where the CPU has bf16 dot products: there the batch and thread rules hold, the table rule does
+// not.
 #include "golden.h"
 
 #include "base/file.h"
@@ -56,7 +57,8 @@ static float *run_batch(pare_model *m, const struct cases *c, size_t tokens) {
 
 static void same(const char *what, const char *how, const float *a, const float *b, size_t n) {
   for (size_t i = 0; i < n; i++)
-    if (memcmp(&a[i], &b[i], sizeof *a) != 0) fail_msg("%s: %s: value %zu is %.9g, was %.9g", what, how, i, (double)b[i], (double)a[i]);
+    if (memcmp(&a[i], &b[i], sizeof *a) != 0)
+      fail_msg("%s: %s: value %zu is %.9g, was %.9g", what, how, i, (double)b[i], (double)a[i]);
 }
 
 static void check_model(const char *what, const char *dir, struct cases *c) {

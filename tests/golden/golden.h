@@ -78,7 +78,8 @@ static inline float *golden_run(pare_model *m, const struct golden_case *c, size
 // Compares with one golden entry within budget x max(1, max |logit|); prints where and by how much it is off.
 static inline void golden_compare(const char *what, const json_t *j, const float *logits, size_t count, size_t columns,
                                   double budget) {
-  const json_t *expected = json_object_get(j, "logits"), *rows = json_object_get(j, "rows"), *sum = json_object_get(j, "sum");
+  const json_t *expected = json_object_get(j, "logits"), *rows = json_object_get(j, "rows"),
+               *sum = json_object_get(j, "sum");
   double worst = 0, scale = 1, total = 0, square = 0;
   size_t at = 0, compared = 0;
   for (size_t i = 0; i < count; i++) {
@@ -97,8 +98,8 @@ static inline void golden_compare(const char *what, const json_t *j, const float
     }
   }
   if (!(worst <= budget * scale))
-    fail_msg("%s: value %zu: found %.9g, off by %.3g (allowed %.3g); RMS error %.3g over %zu", what, at, (double)logits[at], worst,
-             budget * scale, sqrt(square / (double)compared), compared);
+    fail_msg("%s: value %zu: found %.9g, off by %.3g (allowed %.3g); RMS error %.3g over %zu", what, at,
+             (double)logits[at], worst, budget * scale, sqrt(square / (double)compared), compared);
   if (sum && !(fabs(total - json_number_value(sum)) <= budget * scale * sqrt((double)count) * 4))
     fail_msg("%s: sum of %zu logits: expected %.9g, found %.9g", what, count, json_number_value(sum), total);
 }

@@ -1,5 +1,5 @@
-// models.c - logits of every architecture equal transformers' within 2e-4 x max(1, max |logit|), on every table, and the tables
-// agree with each other bit for bit. Folders and goldens are written by tools/golden_models.py.
+// models.c - logits of every architecture equal transformers' within 2e-4 x max(1, max |logit|), on every table, and
+// the tables agree with each other bit for bit. Folders and goldens are written by tools/golden_models.py.
 #include "golden.h"
 
 #include "base/file.h"
@@ -19,13 +19,15 @@ static void check_folder(const char *folder, const json_t *cases) {
     float *first = NULL;
     for (size_t e = 0; e < n; e++) {
       char what[1200];
-      snprintf(what, sizeof what, "%s, case %zu (%zu tokens), %s", path_base(folder), i, c.len, engines[e].kernels->name);
+      snprintf(what, sizeof what, "%s, case %zu (%zu tokens), %s", path_base(folder), i, c.len,
+               engines[e].kernels->name);
       float *logits = golden_run(models[e], &c, &count);
       // bf16 files on a table with bf16 dot products are the one exception to "same bits"
       bool exception = engines[e].kernels->bf16_dot && !strcmp(models[e]->scheme, "bf16");
       golden_compare(what, json_array_get(cases, i), logits, count, session_columns(models[e]),
                      exception ? BUDGET_BF16_DOT : BUDGET);
-      if (first && !exception && memcmp(first, logits, count * sizeof *logits) != 0) fail_msg("%s: other bits than scalar", what);
+      if (first && !exception && memcmp(first, logits, count * sizeof *logits) != 0)
+        fail_msg("%s: other bits than scalar", what);
       if (first) free(logits);
       if (!first) first = logits;
     }
@@ -100,7 +102,8 @@ static void harmless_keys_are_accepted(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_transformers), cmocka_unit_test(variants_are_refused_by_name),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_transformers),
+                                     cmocka_unit_test(variants_are_refused_by_name),
                                      cmocka_unit_test(harmless_keys_are_accepted)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

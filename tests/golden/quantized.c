@@ -1,5 +1,6 @@
-// quantized.c - NF4 bytes, magnitudes and values equal bitsandbytes'; directories saved by transformers + bitsandbytes and by
-// compressed-tensors open here and answer as there. Goldens are written by tools/golden_nf4.py and tools/golden_int8.py.
+// quantized.c - NF4 bytes, magnitudes and values equal bitsandbytes'; directories saved by transformers + bitsandbytes
+// and by compressed-tensors open here and answer as there. Goldens are written by tools/golden_nf4.py and
+// tools/golden_int8.py.
 #include "golden.h"
 
 #include "base/file.h"
@@ -22,7 +23,8 @@ static struct stored source_of(const struct tensor *t) {
   enum part_type type = part_type_of(t->dtype, &known);
   const struct encoding *const floats[] = {&encoding_f32, &encoding_f16, &encoding_bf16};
   struct stored s = {.encoding = floats[type], .N = t->shape[0], .K = t->shape[1], .part_count = 1};
-  s.parts[0] = (struct part){.suffix = "", .type = type, .rank = 2, .shape = {s.N, s.K}, .data = t->data, .bytes = t->bytes};
+  s.parts[0] =
+      (struct part){.suffix = "", .type = type, .rank = 2, .shape = {s.N, s.K}, .data = t->data, .bytes = t->bytes};
   return s;
 }
 
@@ -141,12 +143,14 @@ static void bitsandbytes_directories_open(void **state) {
 
 static void compressed_tensors_directories_open(void **state) {
   (void)state;
-  budget = 3e-3; // the same rounding of weights and activations; a value on the edge between two steps may fall either way
+  budget =
+      3e-3; // the same rounding of weights and activations; a value on the edge between two steps may fall either way
   each_golden(TEST_DIR "/golden/data/int8", 3, check_directory);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(nf4_equals_bitsandbytes), cmocka_unit_test(bitsandbytes_directories_open),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(nf4_equals_bitsandbytes),
+                                     cmocka_unit_test(bitsandbytes_directories_open),
                                      cmocka_unit_test(compressed_tensors_directories_open)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
