@@ -21,8 +21,14 @@ static const struct arg_option common_options[] = {
 };
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
+static size_t option_total(const struct arg_spec *spec) {
+  return spec->option_count + spec->shared_count + COMMON_COUNT;
+}
+
 static const struct arg_option *option_at(const struct arg_spec *spec, size_t i) {
-  return i < spec->option_count ? &spec->options[i] : &common_options[i - spec->option_count];
+  if (i < spec->option_count) return &spec->options[i];
+  i -= spec->option_count;
+  return i < spec->shared_count ? &spec->shared[i] : &common_options[i - spec->shared_count];
 }
 
 static const char *option_name(const void *spec, size_t i) {
@@ -65,7 +71,7 @@ static enum pare_status unknown_option(const struct arg_spec *spec, const char *
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)(name_len < sizeof name ? name_len : sizeof name - 1), word);
   const char *bare = name + strspn(name, "-");
-  const char *near = args_nearest(bare, spec, spec->option_count + COMMON_COUNT, option_name);
+  const char *near = args_nearest(bare, spec, option_total(spec), option_name);
   if (near) return error_set(err, PARE_USAGE, "%s: unknown option %s; did you mean --%s?", spec->name, name, near);
   return error_set(err, PARE_USAGE, "%s: unknown option %s; `pare %s --help` lists them", spec->name, name, spec->name);
 }
@@ -82,6 +88,16 @@ static enum pare_status parse_u64(const char *text, const char *option, uint64_t
   }
   *out = value;
   return PARE_OK;
+}
+
+// Records are JSON, whose readers hold whole numbers exactly up to here.
+static const uint64_t seed_max = ((uint64_t)1 << 53) - 1;
+
+static enum pare_status parse_seed(const char *text, const char *option, uint64_t *out, struct pare_error *err) {
+  enum pare_status status = parse_u64(text, option, out, err);
+  if (status != PARE_OK || *out <= seed_max) return status;
+  return error_set(err, PARE_USAGE, "--%s: expected a whole number up to %llu, found %s", option,
+                   (unsigned long long)seed_max, text);
 }
 
 static enum pare_status add_to_list(struct args *a, struct args_list *list, const char *text, size_t most,
@@ -103,11 +119,10 @@ static enum pare_status store(struct args *a, const struct arg_option *o, void *
   switch (o->kind) {
     case ARG_FLAG: *(bool *)at = true; break;
     case ARG_STRING: *(const char **)at = text; break;
-    case ARG_SEED:
+    case ARG_SEED: status = parse_seed(text, o->name, (uint64_t *)at, err); break;
     case ARG_SIZE:
       status = parse_u64(text, o->name, &number, err);
-      if (status == PARE_OK && o->kind == ARG_SIZE) *(size_t *)at = (size_t)number;
-      if (status == PARE_OK && o->kind == ARG_SEED) *(uint64_t *)at = number;
+      if (status == PARE_OK) *(size_t *)at = (size_t)number;
       break;
     case ARG_LIST: status = add_to_list(a, (struct args_list *)at, text, most, err); break;
   }
@@ -117,7 +132,7 @@ static enum pare_status store(struct args *a, const struct arg_option *o, void *
 static const struct arg_option *find_option(const struct arg_spec *spec, const char *word, size_t *name_len) {
   bool is_long = word[1] == '-';
   *name_len = is_long ? strcspn(word, "=") : strlen(word);
-  for (size_t i = 0; i < spec->option_count + COMMON_COUNT; i++) {
+  for (size_t i = 0; i < option_total(spec); i++) {
     const struct arg_option *o = option_at(spec, i);
     if (is_long && strlen(o->name) == *name_len - 2 && strncmp(o->name, word + 2, *name_len - 2) == 0) return o;
     if (!is_long && o->letter && word[1] == o->letter && !word[2]) return o;
@@ -231,9 +246,12 @@ static enum pare_status split_numbers(const char *text, const char *option, uint
   if (!numbers) status = error_no_memory(err);
   for (size_t i = 0; status == PARE_OK && i < *count; i++) {
     status = parse_u64(words[i], option, &numbers[i], err);
-    if (status == PARE_OK && (numbers[i] < least || numbers[i] > most)) {
-      status = error_set(err, PARE_USAGE, "--%s: expected numbers from %llu to %llu, found %s", option,
-                         (unsigned long long)least, (unsigned long long)most, words[i]);
+    if (status == PARE_OK && numbers[i] < least) {
+      status = error_set(err, PARE_USAGE, "--%s: expected numbers of at least %llu, found %s", option,
+                         (unsigned long long)least, words[i]);
+    } else if (status == PARE_OK && numbers[i] > most) {
+      status = error_set(err, PARE_USAGE, "--%s: expected numbers up to %llu, found %s", option,
+                         (unsigned long long)most, words[i]);
     }
   }
   free(words);
@@ -289,10 +307,12 @@ static void print_option(const struct arg_option *o) {
 
 static void print_help(const struct arg_spec *spec) {
   printf("usage: pare %s %s\n\n%s\n", spec->name, spec->usage, spec->about);
-  if (spec->option_count) printf("\noptions:\n");
-  for (size_t i = 0; i < spec->option_count; i++) print_option(&spec->options[i]);
-  printf("\ncommon options:\n");
-  for (size_t i = 0; i < COMMON_COUNT; i++) print_option(&common_options[i]);
+  size_t own = spec->option_count + spec->shared_count;
+  if (own) printf("\noptions:\n");
+  for (size_t i = 0; i < option_total(spec); i++) {
+    if (i == own) printf("\ncommon options:\n");
+    print_option(option_at(spec, i));
+  }
   printf("\nexample:\n%s", spec->example);
 }
 

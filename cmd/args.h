@@ -25,7 +25,7 @@ enum arg_kind {
   ARG_FLAG,
   ARG_STRING,
   ARG_SIZE,
-  ARG_SEED,
+  ARG_SEED, // up to 2^53 - 1
   ARG_LIST
 }; // bool, const char *, size_t, uint64_t, struct args_list
 
@@ -45,6 +45,8 @@ struct arg_spec {
   const char *about; // what it does, for a stranger
   const struct arg_option *options;
   size_t option_count;
+  const struct arg_option *shared; // more of them, which another command has too
+  size_t shared_count;
   const char *example; // whole lines
   enum pare_status (*run)(const void *values, const struct args *args, struct pare_error *err);
 };

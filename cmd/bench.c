@@ -52,6 +52,7 @@ static enum pare_status bench(const struct options *o, const char *model, struct
                                          .batch_count = shapes.batch_count,
                                          .lengths = shapes.lengths,
                                          .length_count = shapes.length_count,
+                                         .max_tokens = o->max_tokens,
                                          .iterations = o->iterations,
                                          .seed = o->seed,
                                          .progress = progress_start(&progress, &o->common)};
@@ -88,7 +89,7 @@ static const struct arg_option table[] = {
      "as in classify; does not change the time"},
     {"multi-label", 0, ARG_FLAG, offsetof(struct options, multi_label), NULL,
      "as in classify; does not change the time"},
-    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N", "cut every --length to N"},
+    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N", "cut every length to N"},
     {"seed", 0, ARG_SEED, offsetof(struct options, seed), "N", "of the random token ids (0)"},
     {"output", 'o', ARG_STRING, offsetof(struct options, output), "FILE", "the record as JSON"},
 };

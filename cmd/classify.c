@@ -122,7 +122,8 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   struct input_source source = {
       .words = args->words + 1, .count = args->count - 1, .file = o->input, .text_column = o->text_column};
   struct job j = {.o = o};
-  enum pare_status status = o->labels ? labels_parse(o->labels, &labels, err) : PARE_OK;
+  enum pare_status status = labels_check_template(o->labels, o->template_text, err);
+  if (status == PARE_OK && o->labels) status = labels_parse(o->labels, &labels, err);
   if (status == PARE_OK && args->count == 1 && !o->input) {
     status = error_set(err, PARE_USAGE, "classify: expected TEXT, --input FILE or - after MODEL, found none");
   }

@@ -65,7 +65,8 @@ enum pare_status inputs_read(const struct input_source *from, struct inputs *out
 void inputs_free(struct inputs *in);
 
 // ---- labels (labels.c) ----
-// --labels a,b,c or NAME="phrase",...; a part in double quotes may hold commas.
+// --labels a,b,c or NAME="phrase",...; what is in double quotes may hold commas, and keeps the spaces at its ends.
+// Every name may come once.
 struct labels {
   const char **phrases;
   const char **names; // the phrase itself where no NAME was given
@@ -74,6 +75,8 @@ struct labels {
 };
 enum pare_status labels_parse(const char *text, struct labels *out, struct pare_error *err);
 void labels_free(struct labels *l);
+// A template without phrases to put into it would do nothing: PARE_USAGE. Either may be NULL.
+enum pare_status labels_check_template(const char *labels, const char *template_text, struct pare_error *err);
 
 // ---- output (output.c) ----
 size_t output_width(void);                             // columns of the terminal, or 100

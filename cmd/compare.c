@@ -3,15 +3,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "command.h"
+#include "evaluation.h"
 
 struct options {
-  struct args_common common;
-  const char *schemes, *data, *text_column, *label_column, *labels, *template_text;
-  const char *output, *report, *markdown, *samples, *gate;
-  bool multi_label;
-  size_t max_tokens, limit, iterations;
-  uint64_t seed;
+  struct evaluation evaluation;
+  const char *schemes, *gate;
+  size_t iterations;
 };
 
 // What the options name, made ready before the long work.
@@ -28,20 +25,15 @@ static enum pare_status check(const struct options *o, const struct args *args, 
   if (args->count < 1) return error_set(err, PARE_USAGE, "compare: expected MODEL, found nothing");
   if (!o->schemes && args->count == 1)
     return error_set(err, PARE_USAGE, "compare: expected --schemes a,b,c or CANDIDATE directories");
-  if (!o->data) return error_set(err, PARE_USAGE, "compare: expected --data FILE");
   if (o->gate && !file_exists(o->gate)) return error_set(err, PARE_NOFILE, "no gate file %s", o->gate);
-  enum pare_status status = output_probe(o->output, err);
-  if (status == PARE_OK) status = output_probe(o->report, err);
-  if (status == PARE_OK) status = output_probe(o->markdown, err);
-  if (status == PARE_OK) status = output_probe(o->samples, err);
-  return status;
+  return evaluation_check(&o->evaluation, "compare", err);
 }
 
 static enum pare_status prepare(const struct options *o, const struct args *args, struct prepared *p,
                                 struct pare_error *err) {
   enum pare_status status = PARE_OK;
   if (o->schemes) status = args_split(o->schemes, "schemes", &p->schemes, &p->scheme_count, err);
-  if (status == PARE_OK && o->labels) status = labels_parse(o->labels, &p->labels, err);
+  if (status == PARE_OK && o->evaluation.labels) status = labels_parse(o->evaluation.labels, &p->labels, err);
   if (status == PARE_OK) status = resolve_model(args->words[0], &p->opened.path, err);
   p->candidates = calloc(args->count, sizeof *p->candidates);
   if (status == PARE_OK && !p->candidates) status = error_no_memory(err);
@@ -49,7 +41,7 @@ static enum pare_status prepare(const struct options *o, const struct args *args
     status = resolve_model(args->words[i], &p->candidates[i - 1], err);
     p->candidate_count += status == PARE_OK;
   }
-  if (status == PARE_OK) status = open_engine(&o->common, &p->opened, err);
+  if (status == PARE_OK) status = open_engine(&o->evaluation.common, &p->opened, err);
   return status;
 }
 
@@ -64,36 +56,16 @@ static void prepared_free(struct prepared *p) {
 static enum pare_status compare(const struct options *o, const struct args *args, const struct prepared *p,
                                 pare_record **record, struct pare_error *err) {
   struct progress progress;
-  struct pare_compare_options options = {
-      .schemes = p->schemes,
-      .scheme_count = p->scheme_count,
-      .candidates = (const char *const *)p->candidates,
-      .candidate_count = p->candidate_count,
-      .classify = {.labels = p->labels.count ? p->labels.phrases : NULL,
-                   .label_count = p->labels.count,
-                   .template_text = o->template_text,
-                   .multi_label = o->multi_label,
-                   .max_tokens = o->max_tokens},
-      .data = {.text_column = o->text_column, .label_column = o->label_column, .limit = o->limit},
-      .data_labels = p->labels.count ? p->labels.names : NULL,
-      .iterations = o->iterations,
-      .seed = o->seed,
-      .gate = o->gate,
-      .samples = o->samples,
-      .command = args->command,
-      .progress = progress_start(&progress, &o->common),
-  };
-  enum pare_status status = pare_compare(p->opened.engine, p->opened.path, o->data, &options, record, err);
+  struct pare_compare_options options = evaluation_options(&o->evaluation, &p->labels, args);
+  options.schemes = p->schemes;
+  options.scheme_count = p->scheme_count;
+  options.candidates = (const char *const *)p->candidates;
+  options.candidate_count = p->candidate_count;
+  options.iterations = o->iterations;
+  options.gate = o->gate;
+  options.progress = progress_start(&progress, &o->evaluation.common);
+  enum pare_status status = pare_compare(p->opened.engine, p->opened.path, o->evaluation.data, &options, record, err);
   progress_end(&progress);
-  return status;
-}
-
-// Files are written whatever the gate said: a failed gate is when they are wanted most.
-static enum pare_status print(const struct options *o, const pare_record *record, struct pare_error *err) {
-  enum pare_status status = output_file(record, PARE_JSON, o->output, err);
-  if (status == PARE_OK) status = output_file(record, PARE_HTML, o->report, err);
-  if (status == PARE_OK) status = output_file(record, PARE_MARKDOWN, o->markdown, err);
-  if (status == PARE_OK) status = output_record(record, &o->common, err);
   return status;
 }
 
@@ -104,9 +76,9 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   enum pare_status status = check(o, args, err);
   if (status == PARE_OK) status = prepare(o, args, &p, err);
   if (status == PARE_OK) status = compare(o, args, &p, &record, err);
-  if (record) {
+  if (record) { // whatever the gate said: a failed gate is when the files are wanted most
     struct pare_error print_err = {0};
-    enum pare_status printed = print(o, record, &print_err);
+    enum pare_status printed = evaluation_print(&o->evaluation, record, &print_err);
     if (printed != PARE_OK) {
       status = printed;
       *err = print_err;
@@ -120,28 +92,10 @@ static enum pare_status run(const void *values, const struct args *args, struct 
 static const struct arg_option table[] = {
     {"schemes", 0, ARG_STRING, offsetof(struct options, schemes), "A,B,C",
      "quantize MODEL in these ways; `pare schemes` lists them"},
-    {"data", 0, ARG_STRING, offsetof(struct options, data), "FILE",
-     "labelled texts: .csv, .tsv, .jsonl, or .txt without labels"},
-    {"text-column", 0, ARG_STRING, offsetof(struct options, text_column), "NAME", "column with the text (text)"},
-    {"label-column", 0, ARG_STRING, offsetof(struct options, label_column), "NAME", "column with the label (label)"},
-    {"limit", 0, ARG_SIZE, offsetof(struct options, limit), "N", "first N rows only"},
-    {"iterations", 0, ARG_SIZE, offsetof(struct options, iterations), "N",
-     "latency runs per model (300); P95 needs 59, P99 needs 299"},
-    {"labels", 0, ARG_STRING, offsetof(struct options, labels), "A,B,C",
-     "zero-shot over an NLI model: phrases to choose from;\nNAME=phrase for a label NAME of the data"},
-    {"template", 0, ARG_STRING, offsetof(struct options, template_text), "TEXT",
-     "sentence a phrase is put into (\"This example is {}.\")"},
-    {"multi-label", 0, ARG_FLAG, offsetof(struct options, multi_label), NULL,
-     "labels do not exclude each other: independent scores"},
-    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N",
-     "cut texts to N tokens (the model's longest)"},
     {"gate", 0, ARG_STRING, offsetof(struct options, gate), "FILE",
      "limits (YAML or JSON); exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE"},
-    {"report", 0, ARG_STRING, offsetof(struct options, report), "FILE", "the report as one HTML page"},
-    {"markdown", 0, ARG_STRING, offsetof(struct options, markdown), "FILE", "the report as Markdown"},
-    {"output", 'o', ARG_STRING, offsetof(struct options, output), "FILE", "the whole record as JSON"},
-    {"samples", 0, ARG_STRING, offsetof(struct options, samples), "FILE", "every answer and timing as JSON lines"},
-    {"seed", 0, ARG_SEED, offsetof(struct options, seed), "N", "of interleaving and bootstrap intervals (0)"},
+    {"iterations", 0, ARG_SIZE, offsetof(struct options, iterations), "N",
+     "latency runs per model (300); P95 needs 59, P99 needs 299"},
 };
 static const struct arg_spec spec = {
     .name = "compare",
@@ -156,6 +110,8 @@ static const struct arg_spec spec = {
         "verdict is the exit code; files are written even when the gate fails.",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
+    .shared = evaluation_table,
+    .shared_count = EVALUATION_OPTIONS,
     .example =
         "  pare compare agnews-gpt2 --schemes f16,int8,nf4 --data data/ag_news_test.csv --limit 500 --report "
         "report.html\n"
@@ -164,6 +120,6 @@ static const struct arg_spec spec = {
 };
 
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err) {
-  struct options o = {.common = {0}};
+  struct options o = {.evaluation = {.common = {0}}};
   return args_run(&spec, argc, argv, &o, err);
 }

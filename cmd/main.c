@@ -1,6 +1,8 @@
 // main.c - the table of commands.
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "command.h"
@@ -96,7 +98,17 @@ static enum pare_status run(int argc, char **argv, struct pare_error *err) {
   return run_command(argc - 1, argv + 1, err);
 }
 
+// A standard descriptor that is closed would go to the next file opened, and what is printed into that file. The place
+// is taken by one that cannot be read or written the way the missing one is used, so its use still fails.
+static bool fill_standard_descriptors(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return false;
+  }
+  return true;
+}
+
 int main(int argc, char **argv) {
+  if (!fill_standard_descriptors()) return PARE_BUG;
   // A reader that goes away (`pare ... | head`) is an error of writing, not a signal: temporary files are still
   // removed.
   signal(SIGPIPE, SIG_IGN);

@@ -16,6 +16,8 @@ const char *pare_version(void) {
   return PARE_VERSION;
 }
 
+enum { THREADS_MAX = 1024 }; // far beyond any machine this runs well on; what is larger is a slip of the hand
+
 static size_t usable_cores(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -27,10 +29,13 @@ static size_t usable_cores(void) {
 enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out,
                                   struct pare_error *err) {
   *out = NULL;
+  size_t threads = options ? options->threads : 0;
+  if (threads > THREADS_MAX) {
+    return error_set(err, PARE_USAGE, "expected at most %d threads, found %zu", THREADS_MAX, threads);
+  }
   pare_engine *e = calloc(1, sizeof *e);
   if (!e) return error_no_memory(err);
   enum pare_status s = kernels_select(options ? options->isa : NULL, &e->kernels, err);
-  size_t threads = options ? options->threads : 0;
   if (!s) s = pool_open(threads ? threads : usable_cores(), &e->pool, err);
   if (s) {
     free(e);

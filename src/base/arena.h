@@ -1,4 +1,5 @@
-// arena.h - one block of memory, carved front to back. A session's whole memory is one arena whose size was computed first.
+// arena.h - one block of memory, carved front to back. A session's whole memory is one arena whose size was computed
+// first.
 #ifndef PARE_BASE_ARENA_H
 #define PARE_BASE_ARENA_H
 
@@ -20,8 +21,8 @@ struct arena {
 enum pare_status arena_init(struct arena *a, size_t size, struct pare_error *err);
 void arena_free(struct arena *a);
 
-// bytes, rounded up to ARENA_ALIGN, ARENA_ALIGN-aligned. The caller computed the size with arena_need, so running out is a
-// bug: asserted, never returned. Contents are whatever was there.
+// bytes, rounded up to ARENA_ALIGN, ARENA_ALIGN-aligned. The caller computed the size with arena_need, so running out
+// is a bug: asserted, never returned. Contents are whatever was there.
 void *arena_take(struct arena *a, size_t bytes);
 static inline size_t arena_need(size_t bytes) {
   return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Zero-initialise. data is NUL-terminated once anything was added. A failed allocation sets failed and drops what follows,
-// so callers check once at the end.
+// Zero-initialise. data is NUL-terminated once anything was added. A failed allocation sets failed and drops what
+// follows, so callers check once at the end.
 struct buf {
   char *data;
   size_t len, cap;

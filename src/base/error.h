@@ -5,8 +5,8 @@
 #include "pare_error.h"
 
 // Sets code and formatted text (truncated to fit) and returns code. err may be NULL: only the code is returned.
-// Bytes outside printable ASCII that come from a file are replaced by '?' so that a hostile name cannot drive a terminal;
-// well-formed UTF-8 is kept.
+// Bytes outside printable ASCII that come from a file are replaced by '?' so that a hostile name cannot drive a
+// terminal; well-formed UTF-8 is kept.
 enum pare_status error_set(struct pare_error *err, enum pare_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,17 +1,20 @@
 // file.c - see file.h. Temporary names lie beside their target, so the last step is a rename inside one file system: a
-// reader sees the old bytes or the new ones, and after a crash at most a hidden ".pare-*" entry is left.
+// reader sees the old bytes or the new ones. What a crash may leave is a hidden ".pare-*" file, never a directory.
 #include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // ---- reading ----
@@ -80,7 +83,7 @@ static bool sha256_hex(const void *data, size_t len, char out[65]) {
   static const char digits[] = "0123456789abcdef";
   unsigned char sum[EVP_MAX_MD_SIZE];
   unsigned sum_len = 0;
-  out[0] = 0;  // no hash equals the empty string, so a failure cannot pass for a match
+  out[0] = 0; // no hash equals the empty string, so a failure cannot pass for a match
   if (EVP_Digest(data, len, sum, &sum_len, EVP_sha256(), NULL) != 1 || sum_len != 32) return false;
   for (size_t i = 0; i < 32; i++) {
     out[2 * i] = digits[sum[i] >> 4];
@@ -147,7 +150,7 @@ static void sync_parent(const char *path) {
   free(dir);
 }
 
-enum { NAME_TRIES = 16 };  // 64 random bits: a second try is already unheard of
+enum { NAME_TRIES = 16 }; // 64 random bits: a second try is already unheard of
 
 // ---- an output file ----
 
@@ -220,7 +223,7 @@ enum pare_status file_commit(struct outfile *f, struct pare_error *err) {
 }
 
 void file_discard(struct outfile *f) {
-  if (!f->temp) return;  // zeroed, committed or discarded: fd means nothing then
+  if (!f->temp) return; // zeroed, committed or discarded: fd means nothing then
   if (f->fd >= 0) close(f->fd);
   unlink(f->temp);
   outfile_clear(f);
@@ -235,13 +238,13 @@ enum pare_status file_write_all(const char *path, const void *data, size_t len, 
   return status;
 }
 
-// ---- an output directory ----
+// ---- removing a directory ----
 
 // Removes name in directory at, and what is below. Each level is opened relative to its parent and with O_NOFOLLOW, so
 // a symbolic link, even one swapped in meanwhile, is unlinked and never entered. false with errno at the first failure.
 static bool remove_tree(int at, const char *name) {
   if (unlinkat(at, name, 0) == 0 || errno == ENOENT) return true;
-  if (errno != EISDIR && errno != EPERM) return false;  // EPERM: what POSIX says for a directory
+  if (errno != EISDIR && errno != EPERM) return false; // EPERM: what POSIX says for a directory
   int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return false;
   DIR *dir = fdopendir(fd);
@@ -260,7 +263,49 @@ static bool remove_tree(int at, const char *name) {
   return ok && unlinkat(at, name, AT_REMOVEDIR) == 0;
 }
 
+// ---- the guardian of a temporary directory ----
+
+static _Noreturn void guard(int line, const char *dir) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL);
+  setsid(); // what ends a whole terminal or process group must not end the guardian with it
+  for (int fd = 0; fd <= 2; fd++) close(fd); // a reader of our output waits for the program, not for its guardian
+  char done;
+  if (read(line, &done, 1) == 0) remove_tree(AT_FDCWD, dir); // the line closed without a word
+  _exit(0);
+}
+
+// Without one (no process or descriptor to be had) the work goes on: only an untimely end would leave something.
+static void guard_start(struct outdir *d) {
+  int line[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) != 0) return;
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(line[0]);
+    guard(line[1], d->temp);
+  }
+  close(line[1]);
+  if (pid < 0) {
+    close(line[0]);
+    return;
+  }
+  d->guardian = pid;
+  d->guard = line[0];
+}
+
+static void guard_end(struct outdir *d) {
+  if (d->guardian <= 0) return;
+  send(d->guard, "", 1, MSG_NOSIGNAL);
+  close(d->guard);
+  while (waitpid(d->guardian, NULL, 0) < 0 && errno == EINTR) {
+  }
+}
+
+// ---- an output directory ----
+
 static void outdir_clear(struct outdir *d) {
+  guard_end(d);
   free(d->path);
   free(d->temp);
   *d = (struct outdir){0};
@@ -300,6 +345,7 @@ enum pare_status dir_create(const char *path, const char *marker, struct outdir 
     return error_set(err, PARE_IO, "cannot create %s: %s", path, strerror(errno));
   }
   *out = (struct outdir){.path = target, .temp = temp, .replaces = exists};
+  guard_start(out);
   return PARE_OK;
 }
 
@@ -362,5 +408,6 @@ enum pare_status dir_create_temp(struct outdir *out, struct pare_error *err) {
   out->temp = make_temp_dir(target, 0700);
   free(target);
   if (!out->temp) return error_set(err, PARE_IO, "cannot create a directory in %s: %s", root, strerror(errno));
+  guard_start(out);
   return PARE_OK;
 }

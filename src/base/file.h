@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -37,12 +38,16 @@ void file_discard(struct outfile *f);
 enum pare_status file_write_all(const char *path, const void *data, size_t len, struct pare_error *err);
 
 // An output directory that appears by rename. dir_create makes a fresh temporary directory beside path (its name in
-// out->temp, to be filled by the caller); dir_commit puts it at path, atomically exchanging it with an earlier directory
-// there, which is then removed; dir_discard removes the temporary directory and all in it.
-// Refuses (PARE_USAGE) a path that exists and holds no file `marker`: it is not ours to replace.
+// out->temp, to be filled by the caller); dir_commit puts it at path, atomically exchanging it with an earlier
+// directory there, which is then removed; dir_discard removes the temporary directory and all in it. Refuses
+// (PARE_USAGE) a path that exists and holds no file `marker`: it is not ours to replace. Until commit or discard a
+// small process of our own waits beside this one: when this one ends without either, however it ends (Ctrl-C, a kill,
+// no memory left), the other removes the temporary directory.
 struct outdir {
   char *path, *temp;
   bool replaces;
+  pid_t guardian; // 0: none
+  int guard;      // our end of the line to it
 };
 enum pare_status dir_create(const char *path, const char *marker, struct outdir *out, struct pare_error *err);
 enum pare_status dir_commit(struct outdir *d, struct pare_error *err);

@@ -8,10 +8,10 @@
 
 struct pool; // opaque
 
-// threads >= 1 counts the calling thread: pool_open(1) starts none. Workers spin for a bounded time after a job list, then
-// sleep; an idle pool costs no CPU.
+// threads >= 1 counts the calling thread: pool_open(1) starts none. Workers spin for a bounded time after a job list,
+// then sleep; an idle pool costs no CPU.
 enum pare_status pool_open(size_t threads, struct pool **out, struct pare_error *err);
-void pool_close(struct pool *p);   // accepts NULL
+void pool_close(struct pool *p);           // accepts NULL
 size_t pool_threads(const struct pool *p); // 1 for NULL
 
 // Calls fn(ctx, job, thread) once for each job in [0, jobs), 0 <= thread < pool_threads, and returns when all are done.

@@ -6,7 +6,7 @@
 #include "eval/dataset.h"
 #include "eval/eval_subject.h"
 
-enum { ACCURACY_CHUNK = 32 };  // texts given to a model at once, and timed together
+enum { ACCURACY_CHUNK = 32 }; // texts given to a model at once, and timed together
 
 // label[i]: class of row i, or -1 without a label. A label is one of names (exactly, else without regard to case), else
 // an index in decimal. PARE_DATA names the line and the labels there are. label: (rows).
@@ -17,7 +17,7 @@ struct accuracy_pass {
   struct eval_subject *subjects;
   size_t count;
   const pare_dataset *data;
-  const struct pare_classify_options *classify;  // may be NULL
+  const struct pare_classify_options *classify; // may be NULL
   size_t classes;
   uint64_t seed;
   struct pare_progress progress;

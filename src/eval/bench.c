@@ -186,9 +186,9 @@ static void choose_shapes(struct bench *b) {
   b->lengths = o->length_count ? o->lengths : b->default_lengths;
   b->length_count = o->length_count;
   if (o->length_count) return;
-  const size_t wanted[] = {16, 64, SIZE_MAX};
+  const size_t wanted[] = {16, 64, o->max_tokens ? o->max_tokens : SIZE_MAX};
   for (size_t i = 0; i < 3; i++) {
-    size_t length = size_min(wanted[i], longest_input(b));
+    size_t length = size_min(size_min(wanted[i], wanted[2]), longest_input(b));
     if (b->length_count == 0 || b->default_lengths[b->length_count - 1] != length)
       b->default_lengths[b->length_count++] = length;
   }
@@ -200,14 +200,12 @@ static size_t largest(const size_t *x, size_t n) {
   return most;
 }
 
-static enum pare_status open_subject(struct bench *b, const char *path, struct pare_error *err) {
-  struct eval_subject *s = &b->subjects[b->count++];
+static enum pare_status open_subject(struct bench *b, struct eval_subject *s, const char *path,
+                                     struct pare_error *err) {
+  size_t len;
+  const char *name = eval_path_name(path, &len);
   s->path = strdup(path);
-  size_t len = strlen(path);
-  while (len > 1 && path[len - 1] == '/') len--;
-  char *trimmed = strndup(path, len);
-  s->name = trimmed ? strdup(path_base(trimmed)) : NULL;
-  free(trimmed);
+  s->name = strndup(name, len);
   s->latency_ms = calloc(b->iterations, sizeof *s->latency_ms);
   if (!s->path || !s->name || !s->latency_ms) return error_no_memory(err);
   return model_open(b->engine, path, &s->model, err);
@@ -230,25 +228,33 @@ static enum pare_status open_sessions(struct bench *b, size_t baseline, struct p
   return status;
 }
 
+static enum pare_status run(struct bench *b, const char *path, json_t *rows, struct pare_error *err) {
+  size_t baseline = cost_resident_bytes();
+  const char *against = b->options->against;
+  b->count = against ? 2 : 1;
+  enum pare_status status = open_subject(b, &b->subjects[0], path, err);
+  if (status == PARE_OK && against) status = open_subject(b, &b->subjects[1], against, err);
+  if (status == PARE_OK) choose_shapes(b);
+  if (status == PARE_OK) status = open_sessions(b, baseline, err);
+  if (status == PARE_OK) status = run_shapes(b, rows, err);
+  for (size_t i = 0; i < 2; i++) eval_subject_close(&b->subjects[i]);
+  return status;
+}
+
 enum pare_status bench_run(pare_engine *engine, const char *path, const struct pare_bench_options *options,
                            json_t **record, struct pare_error *err) {
   *record = NULL;
-  size_t baseline = cost_resident_bytes();
   struct bench b = {.engine = engine,
                     .options = options,
                     .iterations = options->iterations ? options->iterations : DEFAULT_ITERATIONS};
+  enum pare_status status = eval_check_iterations(b.iterations, err);
+  if (status != PARE_OK) return status;
   rng_seed(&b.rng, options->seed);
-  enum pare_status status = open_subject(&b, path, err);
-  if (status == PARE_OK && options->against) status = open_subject(&b, options->against, err);
-  if (status == PARE_OK) choose_shapes(&b);
-  if (status == PARE_OK) status = open_sessions(&b, baseline, err);
   json_t *rows = json_array();
   json_t *tree = json_pack("{s:o, s:I, s:o, s:o, s:s, s:o}", "machine", cost_machine(engine), "seed",
                            (json_int_t)options->seed, "model", eval_text_json(path), "against",
                            eval_text_json(options->against), "latency_includes", "the model alone", "rows", rows);
-  if (!tree && status == PARE_OK) status = error_no_memory(err);
-  if (status == PARE_OK) status = run_shapes(&b, rows, err);
-  for (size_t i = 0; i < b.count; i++) eval_subject_close(&b.subjects[i]);
+  status = tree ? run(&b, path, rows, err) : error_no_memory(err);
   if (status != PARE_OK) {
     json_decref(tree);
     return status;

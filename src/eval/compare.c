@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "report/gate.h"
+#include "report/record.h"
 #include "report/report.h"
 #include "task/classify.h"
 
@@ -49,16 +50,13 @@ static enum pare_status name_subject(struct comparison *c, struct eval_subject *
   }
 }
 
-// A directory is called by its last part, trailing slashes apart.
 static enum pare_status add_path(struct comparison *c, const char *path, struct pare_error *err) {
   struct eval_subject *s = &c->subjects[c->count++];
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/') end--;
-  size_t start = end;
-  while (start > 0 && path[start - 1] != '/') start--;
+  size_t len;
+  const char *name = eval_path_name(path, &len);
   s->path = strdup(path);
   if (!s->path) return error_no_memory(err);
-  return name_subject(c, s, path + start, end - start, err);
+  return name_subject(c, s, name, len, err);
 }
 
 // Progress of a part of the work, under a stage name of ours.
@@ -226,6 +224,8 @@ static enum pare_status run(struct comparison *c, const char *original, const ch
     status = gate_apply(tree, c->options->gate, err);
     const char *verdict = status == PARE_REFUSED ? "FAIL" : status == PARE_INCONCLUSIVE ? "INCONCLUSIVE" : NULL;
     if (verdict) error_set(err, status, "gate %s: %s", c->options->gate, verdict);
+  } else if (status == PARE_OK && c->count > 1) {
+    if (record_set_null(tree, "gate", "no gate file")) status = error_no_memory(err);
   }
   close_all(c);
   if (status == PARE_OK || status == PARE_REFUSED || status == PARE_INCONCLUSIVE) {
@@ -244,6 +244,8 @@ enum pare_status compare_run(pare_engine *engine, const char *original, const ch
     return error_set(err, PARE_USAGE, "nothing to compare: expected schemes or candidates");
   }
   size_t iterations = options->iterations ? options->iterations : COMPARE_ITERATIONS;
+  enum pare_status status = eval_check_iterations(iterations, err);
+  if (status != PARE_OK) return status;
   struct comparison c = {.engine = engine, .options = options, .quantize = quantize, .iterations = iterations};
   return run(&c, original, data, record, err);
 }

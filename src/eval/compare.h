@@ -26,13 +26,13 @@ struct comparison {
   const struct pare_compare_options *options;
   compare_quantizer *quantize;
   pare_dataset *data;
-  struct eval_subject *subjects;  // [0] is the original
+  struct eval_subject *subjects; // [0] is the original
   size_t count;
-  const char **names;  // (classes) as the data calls them; borrowed from the options or the original
+  const char **names; // (classes) as the data calls them; borrowed from the options or the original
   size_t classes;
-  int *label;          // (rows) class or -1
-  size_t iterations;   // latency runs per model; 0: none
-  struct outdir temp;  // quantized candidates, until they are open
+  int *label;         // (rows) class or -1
+  size_t iterations;  // latency runs per model; 0: none
+  struct outdir temp; // quantized candidates, until they are open
 };
 
 // Latency of one text at a time, tokenization included. A round takes every model once, in an order drawn anew: one

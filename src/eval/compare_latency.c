@@ -10,9 +10,9 @@
 
 struct timing {
   struct comparison *c;
-  size_t *texts, text_count;  // rows to draw from, shuffled
-  float *scores;              // (classes)
-  size_t done, place;         // timed runs per model, timed runs of all models
+  size_t *texts, text_count; // rows to draw from, shuffled
+  float *scores;             // (classes)
+  size_t done, place;        // timed runs per model, timed runs of all models
 };
 
 static enum pare_status run_text(const struct timing *t, const struct eval_subject *s, size_t index,
@@ -22,7 +22,7 @@ static enum pare_status run_text(const struct timing *t, const struct eval_subje
 }
 
 static enum pare_status run_block(struct timing *t, struct eval_subject *s, size_t n, struct pare_error *err) {
-  enum pare_status status = run_text(t, s, t->done, err);  // untimed
+  enum pare_status status = run_text(t, s, t->done, err); // untimed
   for (size_t i = 0; status == PARE_OK && i < n; i++) {
     uint64_t start = clock_ns();
     status = run_text(t, s, t->done + i, err);
@@ -43,7 +43,7 @@ static enum pare_status run_rounds(struct timing *t, size_t *order, struct rng *
       if (status != PARE_OK) return status;
     }
     if (round < COMPARE_WARM_UP_ROUNDS) {
-      t->place = 0;  // what was timed is written over
+      t->place = 0; // what was timed is written over
       continue;
     }
     t->done += n;
@@ -54,7 +54,7 @@ static enum pare_status run_rounds(struct timing *t, size_t *order, struct rng *
 
 enum pare_status compare_latency(struct comparison *c, struct pare_error *err) {
   struct rng rng;
-  rng_seed(&rng, c->options->seed + 1);  // apart from the evaluation's draws
+  rng_seed(&rng, c->options->seed + 1); // apart from the evaluation's draws
   size_t rows = c->data->count;
   struct timing t = {.c = c, .texts = calloc(rows, sizeof *t.texts), .text_count = size_min(rows, c->iterations)};
   size_t *order = calloc(c->count, sizeof *order);

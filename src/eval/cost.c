@@ -86,7 +86,7 @@ static enum pare_status measure_here(pare_engine *engine, const char *path, size
   return PARE_OK;
 }
 
-struct answer {  // through the pipe; shorter than PIPE_BUF, so it arrives whole
+struct answer { // through the pipe; shorter than PIPE_BUF, so it arrives whole
   struct cost cost;
   struct pare_error err;
 };
@@ -102,7 +102,7 @@ static void child(const pare_engine *parent, const char *path, size_t tokens, si
   size_t beyond = inherited > baseline ? inherited - baseline : 0;
   a.cost.rss_bytes -= size_min(beyond, a.cost.rss_bytes);
   ssize_t written = write(out, &a, sizeof a);
-  _exit(written == (ssize_t)sizeof a ? 0 : 1);  // no atexit handlers, no flushing of the parent's buffers
+  _exit(written == (ssize_t)sizeof a ? 0 : 1); // no atexit handlers, no flushing of the parent's buffers
 }
 
 static enum pare_status read_answer(int in, struct answer *a, pid_t pid, const char *path, struct pare_error *err) {

@@ -8,10 +8,10 @@
 struct json_t;
 
 struct cost {
-  double load_ms;    // weights ready, median of COST_OPENS opens; the file is in the page cache
-  double open_ms;    // the same with tokenizer and self-test
-  size_t rss_bytes;  // peak resident memory of a process that opens the model and runs one sequence
-  size_t tokens;     // of that sequence
+  double load_ms;   // weights ready, median of COST_OPENS opens; the file is in the page cache
+  double open_ms;   // the same with tokenizer and self-test
+  size_t rss_bytes; // peak resident memory of a process that opens the model and runs one sequence
+  size_t tokens;    // of that sequence
 };
 enum { COST_OPENS = 3 };
 

@@ -26,7 +26,7 @@ static void cpu_name(char *out, size_t size) {
 
 json_t *cost_machine(const pare_engine *engine) {
 #ifdef __clang__
-  static const char compiler[] = __VERSION__;  // names itself
+  static const char compiler[] = __VERSION__; // names itself
 #else
   static const char compiler[] = "GCC " __VERSION__;
 #endif

@@ -17,22 +17,22 @@
 #include "pare.h"
 
 struct dataset_row {
-  const char *text;  // NUL-terminated, len bytes
+  const char *text; // NUL-terminated, len bytes
   size_t len;
-  const char *pair;  // NULL: none
+  const char *pair; // NULL: none
   size_t pair_len;
-  const char *label;  // NUL-terminated; NULL: none
-  size_t line;        // where the row starts in the file, from 1
+  const char *label; // NUL-terminated; NULL: none
+  size_t line;       // where the row starts in the file, from 1
 };
 
 struct pare_dataset {
-  char *path;       // as given
-  char sha256[65];  // of the bytes read
-  char *block;      // those bytes, decoded in place: rows point into it
+  char *path;      // as given
+  char sha256[65]; // of the bytes read
+  char *block;     // those bytes, decoded in place: rows point into it
   struct dataset_row *rows;
-  size_t count, cap, limit;  // limit SIZE_MAX: none
-  size_t labelled;           // rows with a label
-  size_t text_bytes;         // of all texts and pairs
+  size_t count, cap, limit; // limit SIZE_MAX: none
+  size_t labelled;          // rows with a label
+  size_t text_bytes;        // of all texts and pairs
 };
 
 enum dataset_kind { DATASET_TEXT, DATASET_CSV, DATASET_TSV, DATASET_JSONL };

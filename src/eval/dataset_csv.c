@@ -7,16 +7,16 @@
 
 struct reader {
   const char *path;
-  char *p, *end;  // *end may be written
+  char *p, *end; // *end may be written
   size_t line;
   char delimiter;
   bool quoting;
 };
 
 struct field {
-  char *text;  // NUL-terminated
+  char *text; // NUL-terminated
   size_t len;
-  bool last;  // of its row
+  bool last; // of its row
 };
 
 // What ends a field at r->p: the delimiter, a line break or the end of the text. Moves past it.
@@ -24,7 +24,7 @@ static void end_field(struct reader *r, struct field *f) {
   f->last = r->p == r->end || *r->p != r->delimiter;
   if (r->p < r->end && *r->p == '\r') r->p++;
   if (r->p < r->end) r->line += *r->p++ == '\n';
-  f->text[f->len] = 0;  // only now: it may overwrite the very byte that ended the field
+  f->text[f->len] = 0; // only now: it may overwrite the very byte that ended the field
 }
 
 static bool at_line_break(const struct reader *r) {
@@ -34,7 +34,7 @@ static bool at_line_break(const struct reader *r) {
 
 static enum pare_status read_quoted(struct reader *r, struct field *f, struct pare_error *err) {
   size_t opened = r->line;
-  char *out = r->p++;  // over the opening quote: one byte behind the input, more after each doubled quote
+  char *out = r->p++; // over the opening quote: one byte behind the input, more after each doubled quote
   *f = (struct field){.text = out};
   for (;;) {
     if (r->p == r->end) {
@@ -80,7 +80,7 @@ static void skip_blank_lines(struct reader *r) {
 enum { NO_COLUMN = -1 };
 struct header {
   size_t count;
-  long text, pair, label;  // column numbers or NO_COLUMN
+  long text, pair, label; // column numbers or NO_COLUMN
 };
 
 static bool take_column(const char *name, const char *wanted, size_t i, long *column, bool *twice) {
@@ -93,7 +93,7 @@ static bool take_column(const char *name, const char *wanted, size_t i, long *co
 static enum pare_status missing_column(const struct reader *r, const char *wanted, const struct buf *found,
                                        struct pare_error *err) {
   return error_set(err, PARE_DATA, "%s line 1: expected a column '%s', found the columns %s", r->path, wanted,
-                   found->data ? found->data : "");
+                   found->len ? found->data : "of an empty line");
 }
 
 static enum pare_status read_header(struct reader *r, const struct dataset_columns *columns, struct header *h,

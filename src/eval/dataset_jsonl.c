@@ -21,7 +21,7 @@ static const char *type_name(const json_t *value) {
 struct line {
   const char *path;
   size_t number;
-  char *text;  // the line's own bytes
+  char *text; // the line's own bytes
   size_t len, used;
 };
 

@@ -7,7 +7,7 @@
 // Names of the three columns that are read. pair NULL: another column bears its name.
 struct dataset_columns {
   const char *text, *pair, *label;
-  bool label_required;  // asked for by name
+  bool label_required; // asked for by name
 };
 
 // text: [p, p + len) of the block, byte order mark apart; text[len] may be written. Each fills d->rows until d->limit.

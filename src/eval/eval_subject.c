@@ -28,6 +28,20 @@ void eval_subject_close(struct eval_subject *s) {
   *s = (struct eval_subject){0};
 }
 
+const char *eval_path_name(const char *path, size_t *len) {
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/') end--;
+  size_t start = end;
+  while (start > 0 && path[start - 1] != '/') start--;
+  *len = end - start;
+  return path + start;
+}
+
+enum pare_status eval_check_iterations(size_t iterations, struct pare_error *err) {
+  if (iterations <= EVAL_ITERATIONS_MAX) return PARE_OK;
+  return error_set(err, PARE_USAGE, "expected at most %d iterations, found %zu", EVAL_ITERATIONS_MAX, iterations);
+}
+
 json_t *eval_text_json(const char *text) {
   if (!text) return json_null();
   char *copy = strdup(text);

@@ -8,25 +8,32 @@
 #include "model/session.h"
 
 struct eval_subject {
-  char *name;  // unique in its comparison
+  char *name; // unique in its comparison
   char *path;
-  bool temporary;  // quantized for this comparison: the path is not worth recording
+  bool temporary; // quantized for this comparison: the path is not worth recording
   struct cost cost;
   pare_model *model;
   pare_session *session;
-  int *prediction;         // (rows)
-  float *scores, *logits;  // (rows, classes)
-  double *chunk_seconds;   // (chunks)
-  double *latency_ms;      // (iterations) in the order measured, or NULL
-  size_t *latency_order;   // (iterations) place of each run among all models' runs
+  int *prediction;        // (rows)
+  float *scores, *logits; // (rows, classes)
+  double *chunk_seconds;  // (chunks)
+  double *latency_ms;     // (iterations) in the order measured, or NULL
+  size_t *latency_order;  // (iterations) place of each run among all models' runs
 };
 
 enum pare_status eval_subject_open(struct eval_subject *s, pare_engine *engine, struct pare_error *err);
-void eval_subject_close(struct eval_subject *s);  // accepts a zeroed struct
+void eval_subject_close(struct eval_subject *s); // accepts a zeroed struct
 
 // {name, path, scheme, size_bytes, size_percent_of_f32, bytes{}, compression, not_smaller, load_ms, open_ms, rss_bytes,
 // coverage[]}; NULL when out of memory. base: the original, may be s itself.
 json_t *eval_subject_json(const struct eval_subject *s, const struct eval_subject *base);
+
+// What a model at path is called: the last part, trailing slashes apart; *len bytes within path.
+const char *eval_path_name(const char *path, size_t *len);
+
+// Runs per model: more would take days, and their times more memory than the models.
+enum { EVAL_ITERATIONS_MAX = 100000 };
+enum pare_status eval_check_iterations(size_t iterations, struct pare_error *err); // PARE_USAGE
 
 // A string that may not be UTF-8 (a path, a command line) as JSON, other bytes as '?'; null for NULL.
 json_t *eval_text_json(const char *text);

@@ -196,11 +196,10 @@ static enum pare_status fill_paired(json_t *against, const struct fill_data *dat
     bad |= record_set_null(against, "relative_accuracy", "the original has no right answer");
   }
   size_t changed = f.pairs.base_only + f.pairs.candidate_only + f.wrong_to_other_wrong;
-  bad |= json_object_set_new(
-      against, "flips",
-      json_pack("{s:I, s:I, s:I, s:I}", "right_to_wrong", (json_int_t)f.pairs.base_only, "wrong_to_right",
-                (json_int_t)f.pairs.candidate_only, "wrong_to_other_wrong", (json_int_t)f.wrong_to_other_wrong,
-                "changed", (json_int_t)changed));
+  bad |= json_object_set_new(against, "flips",
+                             json_pack("{s:I, s:I, s:I, s:I}", "right_to_wrong", (json_int_t)f.pairs.base_only,
+                                       "wrong_to_right", (json_int_t)f.pairs.candidate_only, "wrong_to_other_wrong",
+                                       (json_int_t)f.wrong_to_other_wrong, "changed", (json_int_t)changed));
   bad |= json_object_set_new(against, "mcnemar_p",
                              json_real(stats_mcnemar_exact(f.pairs.base_only, f.pairs.candidate_only)));
   if (bad) return error_no_memory(err);

@@ -9,7 +9,19 @@
 #include "base/error.h"
 #include "base/file.h"
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I8, DTYPE_U8, DTYPE_I16, DTYPE_I32, DTYPE_I64, DTYPE_F64, DTYPE_BOOL, DTYPE_COUNT };
+enum dtype {
+  DTYPE_F32,
+  DTYPE_F16,
+  DTYPE_BF16,
+  DTYPE_I8,
+  DTYPE_U8,
+  DTYPE_I16,
+  DTYPE_I32,
+  DTYPE_I64,
+  DTYPE_F64,
+  DTYPE_BOOL,
+  DTYPE_COUNT
+};
 enum { TENSOR_MAX_RANK = 4 };
 
 size_t dtype_bytes(enum dtype d);
@@ -30,8 +42,8 @@ struct tensors {
   size_t count;
   char **meta; // 2 * meta_count strings: key, value, from __metadata__ of the first file
   size_t meta_count;
-  size_t file_bytes;       // all weight files together, headers included
-  struct mapping *maps;    // owned
+  size_t file_bytes;    // all weight files together, headers included
+  struct mapping *maps; // owned
   size_t map_count;
   void *strings; // owned: names
 };
@@ -39,23 +51,28 @@ struct tensors {
 // path: a .safetensors file, a model.safetensors.index.json, or a directory that holds model.safetensors or the index.
 // Errors name the file and the tensor or byte offset. tensors_close accepts a zeroed struct.
 enum pare_status tensors_open(const char *path, struct tensors *out, struct pare_error *err);
+// What tensors_open would refuse a file for by its name alone: PARE_UNAVAILABLE for the containers other tools write,
+// PARE_DATA for what is no container of weights. For callers that look elsewhere first.
+enum pare_status tensors_check_path(const char *path, struct pare_error *err);
 void tensors_close(struct tensors *t);
 const struct tensor *tensors_find(const struct tensors *t, const char *name); // NULL when absent
 
 // One safetensors file already in memory (the fuzz target). out->list refers into bytes, which must outlive it.
-enum pare_status safetensors_parse(const uint8_t *bytes, size_t len, const char *file, struct tensors *out, struct pare_error *err);
+enum pare_status safetensors_parse(const uint8_t *bytes, size_t len, const char *file, struct tensors *out,
+                                   struct pare_error *err);
 
-// Writes count tensors (their data read through the views) with string metadata (2 * meta_count strings) to path, by rename.
-// Order in the file: by descending dtype size then name, as the safetensors library does, so offsets stay aligned.
-// Data starts at a multiple of 64 bytes in the file. Same input, same bytes.
+// Writes count tensors (their data read through the views) with string metadata (2 * meta_count strings) to path, by
+// rename. Order in the file: by descending dtype size then name, as the safetensors library does, so offsets stay
+// aligned. Data starts at a multiple of 64 bytes in the file. Same input, same bytes.
 enum pare_status safetensors_write(const char *path, const struct tensor *list, size_t count, const char *const *meta,
                                    size_t meta_count, struct pare_error *err);
 
 // The size of the file safetensors_write would make.
-enum pare_status safetensors_file_bytes(const struct tensor *list, size_t count, const char *const *meta, size_t meta_count,
-                                        size_t *bytes, struct pare_error *err);
+enum pare_status safetensors_file_bytes(const struct tensor *list, size_t count, const char *const *meta,
+                                        size_t meta_count, size_t *bytes, struct pare_error *err);
 
-// A JSON file parsed with limits (size <= 512 MiB, depth bounded by jansson, duplicate keys refused); error names file, line.
+// A JSON file parsed with limits (size <= 512 MiB, depth bounded by jansson, duplicate keys refused); error names file,
+// line.
 struct json_t;
 enum pare_status json_file_load(const char *path, struct json_t **out, struct pare_error *err);
 

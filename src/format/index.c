@@ -86,7 +86,7 @@ static enum pare_status take_shard(const char *index, const struct place *places
     out->meta_count = shard->meta_count;
     shard->meta = NULL;
   }
-  struct strings *last = shard->strings;  // one block: a shard is one parsed file
+  struct strings *last = shard->strings; // one block: a shard is one parsed file
   last->next = out->strings;
   out->strings = last;
   shard->strings = NULL;

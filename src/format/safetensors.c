@@ -31,9 +31,9 @@ int tensor_compare(const void *a, const void *b) {
 // What one file's parse carries along.
 struct parse {
   const char *file;
-  const uint8_t *data;  // behind the header
+  const uint8_t *data; // behind the header
   size_t data_len;
-  char *next;  // free part of the strings block
+  char *next; // free part of the strings block
   struct pare_error *err;
 };
 
@@ -84,7 +84,7 @@ static enum pare_status bad_tensor(struct parse *p, const char *name, const char
 
 static bool to_size(const json_t *value, size_t *out) {
   if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
-  *out = (size_t)json_integer_value(value);  // json_int_t is 64 bits signed: a non-negative one fits
+  *out = (size_t)json_integer_value(value); // json_int_t is 64 bits signed: a non-negative one fits
   return true;
 }
 

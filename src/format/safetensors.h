@@ -7,7 +7,7 @@
 // The header is refused beyond this, as the safetensors library does: it is parsed whole before anything is checked.
 enum { SAFETENSORS_HEADER_MAX = 100 * 1000 * 1000, SAFETENSORS_NAME_MAX = 511 };
 
-bool dtype_parse(const char *name, enum dtype *out);  // false when the name is none of ours
+bool dtype_parse(const char *name, enum dtype *out); // false when the name is none of ours
 
 // Memory for the strings of a struct tensors: a list of blocks, so that shards are joined without copying.
 struct strings {

@@ -79,7 +79,7 @@ static enum pare_status make_header(const char *path, const struct tensor *const
   if (status == PARE_OK) status = build_header(path, order, count, header, err);
   if (status == PARE_OK) {
     if (meta_count == 0) json_object_del(header, "__metadata__");
-    *out = json_dumps(header, JSON_COMPACT);  // jansson keeps the order of insertion
+    *out = json_dumps(header, JSON_COMPACT); // jansson keeps the order of insertion
     if (!*out) status = error_no_memory(err);
   }
   json_decref(header);
@@ -114,9 +114,10 @@ static enum pare_status write_file(const char *path, const char *header, const s
 
 // Tensors in file order and the header's JSON, both to be freed by the caller.
 static enum pare_status plan_file(const char *path, const struct tensor *list, size_t count, const char *const *meta,
-                                  size_t meta_count, const struct tensor ***order, char **header, struct pare_error *err) {
+                                  size_t meta_count, const struct tensor ***order, char **header,
+                                  struct pare_error *err) {
   *header = NULL;
-  *order = calloc(count + 1, sizeof(const struct tensor *));  // + 1: calloc(0) may be NULL
+  *order = calloc(count + 1, sizeof(const struct tensor *)); // + 1: calloc(0) may be NULL
   if (!*order) return error_no_memory(err);
   for (size_t i = 0; i < count; i++) (*order)[i] = &list[i];
   qsort(*order, count, sizeof(const struct tensor *), compare_order);

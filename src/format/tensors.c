@@ -68,12 +68,19 @@ static enum pare_status open_dir(const char *dir, struct tensors *out, struct pa
   return status;
 }
 
+enum pare_status tensors_check_path(const char *path, struct pare_error *err) {
+  if (!file_exists(path) || ends_with(path, ".safetensors") || ends_with(path, ".json")) return PARE_OK;
+  if (is_other_format(path_base(path))) {
+    return error_set(err, PARE_UNAVAILABLE, "%s: weights are read from safetensors files, not from this format", path);
+  }
+  return error_set(err, PARE_DATA, "%s: expected a Hugging Face directory or a .safetensors file", path);
+}
+
 enum pare_status tensors_open(const char *path, struct tensors *out, struct pare_error *err) {
   *out = (struct tensors){0};
   if (file_is_dir(path)) return open_dir(path, out, err);
-  if (file_exists(path) && is_other_format(path_base(path))) {
-    return error_set(err, PARE_UNAVAILABLE, "%s: weights are read from safetensors files, not from this format", path);
-  }
+  enum pare_status status = tensors_check_path(path, err);
+  if (status != PARE_OK) return status;
   return ends_with(path, ".json") ? index_open(path, out, err) : safetensors_open(path, out, err);
 }
 

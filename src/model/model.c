@@ -151,6 +151,8 @@ static enum pare_status open_model(pare_engine *engine, const char *path, bool c
   *out = NULL;
   if (!file_exists(path) && !file_is_dir(path))
     return error_set(err, PARE_NOFILE, "%s: no such file or directory", path);
+  enum pare_status s = tensors_check_path(path, err);
+  if (s) return s;
   pare_model *m = calloc(1, sizeof *m);
   char *dir = model_directory(path);
   if (!m || !dir || !(m->path = strdup(path))) {
@@ -160,7 +162,7 @@ static enum pare_status open_model(pare_engine *engine, const char *path, bool c
   }
   m->kernels = engine->kernels;
   m->pool = engine->pool;
-  enum pare_status s = open_parts(m, dir, compute, err);
+  s = open_parts(m, dir, compute, err);
   free(dir);
   if (s) {
     model_close(m);

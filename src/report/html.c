@@ -58,19 +58,14 @@ static void cell_draw(const struct table *t, size_t r, size_t c, struct buf *out
 }
 
 static void notes_draw(const struct table *t, struct buf *out) {
-  for (const char *note = t->notes.data; note && *note;) {
-    const char *end = strchr(note, '\n');
-    char *line = strndup(note, (size_t)(end - note));
-    if (!line) {
-      out->failed = true;
-      return;
-    }
+  struct buf note = {0};
+  for (size_t at = 0; table_next_note(t, &at, &note);) {
     buf_puts(out, "<p class=\"note\">");
-    html_escape(line, out);
+    html_escape(note.data, out);
     buf_puts(out, "</p>\n");
-    free(line);
-    note = end + 1;
   }
+  out->failed |= note.failed;
+  buf_free(&note);
 }
 
 void table_draw_html(const struct table *t, struct buf *out) {

@@ -93,6 +93,7 @@ static void line_labels(struct buf *out, const json_t *tree, size_t width) {
     buf_printf(&b, "%s%s", i ? ", " : "", json_string_value(json_array_get(labels, i)));
   }
   if (!b.failed) text_add_wrapped(out, b.data, width, 14);
+  out->failed |= b.failed;
   buf_free(&b);
 }
 

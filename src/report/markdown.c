@@ -43,18 +43,13 @@ void table_draw_markdown(const struct table *t, struct buf *out) {
     buf_puts(out, " |\n");
   }
   if (t->notes.len) buf_puts(out, "\n");
-  for (const char *note = t->notes.data; note && *note;) {
-    const char *end = strchr(note, '\n');
-    char *line = strndup(note, (size_t)(end - note));
-    if (!line) {
-      out->failed = true;
-      return;
-    }
-    escaped(line, out);
-    buf_puts(out, end[1] ? "  \n" : "\n"); // two spaces: a line break
-    free(line);
-    note = end + 1;
+  struct buf note = {0};
+  for (size_t at = 0; table_next_note(t, &at, &note);) {
+    escaped(note.data, out);
+    buf_puts(out, at < t->notes.len ? "  \n" : "\n"); // two spaces: a line break
   }
+  out->failed |= note.failed;
+  buf_free(&note);
 }
 
 static void verdict(const json_t *record, struct buf *out) {

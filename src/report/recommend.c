@@ -56,7 +56,7 @@ static void say_accuracy(struct buf *b, const struct field *f, const struct cand
 
 static void say_speed(struct buf *b, const struct candidate *c) {
   if (!c->has_speed) {
-    buf_puts(b, "speed was not measured");
+    buf_printf(b, "speed unknown: %s", record_reason(c->model, "against_base.speedup"));
     return;
   }
   buf_printf(b, "speedup %.2f (95 %% interval %.2f to %.2f)", c->speedup, c->speed[0], c->speed[1]);
@@ -163,7 +163,7 @@ static void recommend_size(const struct field *f, bool labelled, json_t *out) {
     if (any.best.has_accuracy) {
       say_accuracy(&b, f, &any.best);
     } else {
-      buf_puts(&b, "accuracy not measured");
+      buf_printf(&b, "accuracy unknown: %s", record_reason(any.best.model, "against_base.accuracy_delta"));
     }
     add(out, "size", f->base, &b);
     return;

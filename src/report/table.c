@@ -73,6 +73,15 @@ void table_note(struct table *t, const char *format, ...) {
   free(text);
 }
 
+bool table_next_note(const struct table *t, size_t *at, struct buf *note) {
+  if (*at >= t->notes.len) return false;
+  const char *start = t->notes.data + *at, *end = strchr(start, '\n');
+  note->len = 0;
+  buf_add(note, start, (size_t)(end - start));
+  *at = (size_t)(end + 1 - t->notes.data);
+  return !note->failed;
+}
+
 // Is what among the names before the colon of a line?
 static bool names_hold(const char *line, size_t len, const char *what) {
   size_t n = strlen(what);

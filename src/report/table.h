@@ -40,6 +40,8 @@ void table_text(struct table *t, enum tone tone, const char *text); // as it is
 void table_note(struct table *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));                                 // once per distinct text
 void table_missing(struct table *t, const char *what, const char *reason); // a note; what share a reason share a line
+// The note at *at (0 at first) into note, and *at behind it; false when there are no more, or note->failed.
+bool table_next_note(const struct table *t, size_t *at, struct buf *note);
 size_t table_rows(const struct table *t);
 const struct cell *table_at(const struct table *t, size_t row, size_t column);
 void table_free(struct table *t);

@@ -255,17 +255,12 @@ void table_draw_text(const struct table *t, size_t width, bool color, struct buf
   squeeze(&l);
   draw(&l);
   free(l.widths);
-  for (const char *note = t->notes.data; note && *note;) {
-    const char *end = strchr(note, '\n');
-    char *line = strndup(note, (size_t)(end - note));
-    if (!line) {
-      out->failed = true;
-      return;
-    }
+  struct buf note = {0};
+  for (size_t at = 0; table_next_note(t, &at, &note);) {
     if (color) buf_puts(out, "\033[2m");
-    text_add_wrapped(out, line, width, 0);
+    text_add_wrapped(out, note.data, width, 0);
     if (color) buf_puts(out, "\033[0m");
-    free(line);
-    note = end + 1;
   }
+  out->failed |= note.failed;
+  buf_free(&note);
 }

@@ -137,7 +137,7 @@ static enum pare_status load_one(struct tokenizer *t, const json_t *v, int depth
   if (*done) return json_not_implemented(s, "post_processor", "Sequence of two that add tokens");
   *done = true;
   if (!bert && !roberta) return load_template(t, v, s);
-  uint32_t cls, sep;
+  uint32_t cls = 0, sep = 0;
   if ((status = token_pair(t, v, "cls", &cls, s))) return status;
   if ((status = token_pair(t, v, "sep", &sep, s))) return status;
   (bert ? template_bert : template_roberta)(t, cls, sep);

@@ -66,6 +66,12 @@ holds '.label == "sports" and .scores == (.scores | sort | reverse)'
 cp out multi
 expect 0 classify nli-minilm "$goal" --labels 'cooking,sports' --multi-label --template 'It is {}.' --json
 cmp -s out multi && fail '--template changes nothing'
+expect 0 classify nli-minilm "$goal" --labels ' A = cooking , "B "="sports, games" ,C=politics' --json
+holds '.label == "B " and (.labels | sort) == ["A","B ","C"]'
+expect 64 classify nli-minilm text --labels 'a,b,a'
+says "'a' again"
+expect 64 classify nli-minilm text --labels 'a,"b'
+says '--labels'
 expect 64 classify nli-minilm text --labels a,b --template 'no hole'
 says '{}'
 expect 65 classify agnews-gpt2 text --labels a,b

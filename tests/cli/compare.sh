@@ -54,6 +54,23 @@ printf 'text,label\na,Weather\n' >other.csv
 expect 65 compare agnews-gpt2 --schemes int8 --data other.csv --output files/r.json
 nothing_left
 
+# Ended in the middle of the work, by whatever signal: what lay in the temporary folder goes all the same.
+for signal in TERM KILL; do
+  "$program" compare agnews-gpt2 --schemes f16,nf4,int8 --data "$agnews_csv" --output files/r.json >out 2>err &
+  for ((i = 0; i < 2000; i++)); do
+    [ -n "$(find tmp -name config.json -print -quit)" ] && break
+    sleep 0.005
+  done
+  kill -$signal $! || fail "SIG$signal: compare had ended by itself"
+  wait $! 2>wait_err
+  for ((i = 0; i < 1000; i++)); do
+    [ -z "$(ls -A tmp)" ] && break
+    sleep 0.01
+  done
+  ran="compare ended by SIG$signal"
+  nothing_left
+done
+
 # Columns, label indices, a table without labels, zero-shot with the data's own names.
 printf '%s\t%s\n' kind body 3 'New processor doubles the speed of laptops' \
   sports 'The striker scored twice in the final' >odd.tsv

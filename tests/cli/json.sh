@@ -39,6 +39,9 @@ lines 4
 holds '.shape.batch and .shape.length and .latency_ms.n == 3'
 holds '.tokens_per_s > 0 and .gops > 0 and .rss_bytes > 0 and .load_ms > 0'
 holds '.latency_ms.p99 == null and (.latency_ms.p99_reason | length) > 0'
+expect 0 bench agnews-gpt2 --max-tokens 20 --iterations 1 --json
+lines 2
+holds '.shape.length | . == 16 or . == 20'
 expect 0 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --limit 16 --iterations 3 --json
 lines 1
 holds '.task and .dataset.sha256 and .machine.isa and (.models | length) == 2 and (.recommendations | length) > 0'
@@ -46,6 +49,8 @@ holds '.models | all(.name and .scheme and .size_bytes and .bytes.embedding and 
   and .latency_ms.median and .throughput and .accuracy.value and .per_class and .confidence.mean)'
 holds '.models[1].against_base | has("identical_rate") and .accuracy_delta.ci95 and has("flips") and has("mcnemar_p")
   and has("confidence_delta_mean") and has("kl_mean") and .speedup == null and (.speedup_reason | length) > 0'
+holds '.gate == null and .gate_reason == "no gate file"'
+holds '[.recommendations[] | select(.priority == "overall")][0].because | contains("speed unknown: n too small")'
 expect 0 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --limit 16 --iterations 20 --json
 holds '.models[1].against_base.speedup.ci95 | length == 2'
 

@@ -79,7 +79,23 @@ says '--schemes'
 expect 64 compare agnews-gpt2 --schemes int8
 says '--data'
 expect 64 bench agnews-gpt2 --batch 0
+says 'at least 1, found 0'
 expect 64 bench agnews-gpt2 --length 1,x
+expect 64 logits agnews-gpt2 --ids 1,,2
+says '--ids' '1,,2'
+expect 64 classify agnews-gpt2 text --template 'about {}'
+says '--template goes with --labels'
+expect 64 eval agnews-gpt2 --data "$agnews_csv" --template 'about {}'
+expect 64 eval agnews-gpt2 --data "$agnews_csv" --output files/same --report files/same
+says 'files/same' twice
+# Numbers beyond what can be done are refused, not tried.
+expect 64 classify agnews-gpt2 text --threads 99999999999999
+says 'at most 1024 threads'
+expect 64 bench agnews-gpt2 --iterations 18446744073709551615
+says 'at most 100000 iterations'
+expect 64 compare agnews-gpt2 --schemes f16 --data "$agnews_csv" --iterations 100001
+expect 64 eval agnews-gpt2 --data "$agnews_csv" --seed 9007199254740992
+says '9007199254740991'
 
 # 65: files that are there and wrong, by name and line.
 printf 'text,label\na,World\n"b,World\n' >broken.csv
@@ -88,6 +104,15 @@ says 'broken.csv line 3' 'closing quotation mark'
 printf 'headline,topic\na,World\n' >columns.csv
 expect 65 eval agnews-gpt2 --data columns.csv
 says 'columns.csv line 1' "'text'" 'headline, topic'
+printf '\n\n' >blank.csv
+expect 65 eval agnews-gpt2 --data blank.csv
+says "'text'" 'empty line'
+head -c 4096 "$program" >binary.csv
+expect 65 eval agnews-gpt2 --data binary.csv
+says binary.csv
+: >empty.txt
+expect 65 classify agnews-gpt2 --input empty.txt
+expect 65 classify agnews-gpt2 --input .
 printf '{"text":"a"}\n{"txt":"b"}\n' >rows.jsonl
 expect 65 classify agnews-gpt2 --input rows.jsonl
 says 'rows.jsonl line 2' "'text'" txt
@@ -126,6 +151,11 @@ expect 69 quantize agnews-gpt2 -o files/x --scheme q4_k
 says q4_k
 expect 69 compare agnews-gpt2 --schemes q4_k --data "$agnews_csv" --limit 1
 mkdir odd_model && echo '{"model_type": "walrus"}' >odd_model/config.json
+: >weights.gguf
+expect 69 info weights.gguf
+says weights.gguf safetensors
+expect 65 info labels.csv
+says labels.csv '.safetensors'
 expect 69 info odd_model
 says walrus gpt2
 case $(uname -m) in
@@ -139,6 +169,13 @@ esac
 grep -q '^pare: .*standard output' err || fail "schemes to a full device: no message"
 { "$program" info agnews-gpt2 2>err; echo $? >status; } | true
 case $(cat status) in 0 | 74) ;; *) fail "a reader that goes away: exit $(cat status)" ;; esac
+# A closed descriptor is not taken over by a file that is opened.
+printf 'Some text\n' >closed.txt
+"$program" eval agnews-gpt2 --data closed.txt --output closed.json >&- 2>err
+[ $? -eq 74 ] || fail 'eval with standard output closed: exit is not 74'
+jq -e .models closed.json >/dev/null || fail 'eval with standard output closed: no record'
+"$program" classify agnews-gpt2 - <&- >out 2>err
+[ $? -eq 65 ] || fail 'classify - with standard input closed: exit is not 65'
 expect 74 eval agnews-gpt2 --data "$agnews_csv" --limit 1 --output no/such/dir/record.json
 says no/such/dir
 expect 74 quantize agnews-gpt2 -o no/such/dir/model --scheme int8

@@ -10,10 +10,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -44,7 +46,7 @@ static size_t entries(const char *dir) {
   size_t n = 0;
   while (readdir(d)) n++;
   closedir(d);
-  return n - 2;  // "." and ".."
+  return n - 2; // "." and ".."
 }
 
 static void put(const char *path, const char *text) {
@@ -71,7 +73,7 @@ static void file_map_reads_or_says_why(void **state) {
   assert_int_equal(file_map(".", &m, &err), PARE_DATA);
   assert_non_null(strstr(err.text, "regular"));
   assert_int_equal(mkfifo("fifo", 0600), 0);
-  assert_int_equal(file_map("fifo", &m, &err), PARE_DATA);  // and does not wait for a writer
+  assert_int_equal(file_map("fifo", &m, &err), PARE_DATA); // and does not wait for a writer
   put("empty", "");
   assert_int_equal(file_map("empty", &m, &err), PARE_OK);
   assert_null(m.data);
@@ -123,7 +125,7 @@ static void discarded_file_leaves_nothing(void **state) {
   put("out", "old");
   struct outfile f, g;
   assert_int_equal(file_create("out", &f, NULL), PARE_OK);
-  assert_int_equal(file_create("out", &g, NULL), PARE_OK);  // two writers do not share a temporary name
+  assert_int_equal(file_create("out", &g, NULL), PARE_OK); // two writers do not share a temporary name
   assert_string_not_equal(f.temp, g.temp);
   assert_int_equal(file_write(&f, "half", 4, NULL), PARE_OK);
   assert_int_equal(entries("."), 3);
@@ -132,7 +134,7 @@ static void discarded_file_leaves_nothing(void **state) {
   assert_int_equal(entries("."), 1);
   assert_content("out", "old");
   struct outfile zero = {0};
-  file_discard(&zero);  // must not take descriptor 0 for its own
+  file_discard(&zero); // must not take descriptor 0 for its own
   assert_true(fcntl(STDIN_FILENO, F_GETFD) != -1);
 }
 
@@ -318,6 +320,27 @@ static void discarded_dir_leaves_nothing(void **state) {
   assert_int_equal(entries("."), 1);
 }
 
+// A process that is killed between create and commit: both directories it had open go.
+static void dir_goes_with_a_killed_process(void **state) {
+  (void)state;
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct outdir d, inner;
+    char path[128];
+    if (dir_create("out", "marker", &d, NULL) != PARE_OK) _exit(1);
+    snprintf(path, sizeof path, "%s/model", d.temp);
+    if (dir_create(path, "marker", &inner, NULL) != PARE_OK) _exit(1);
+    snprintf(path, sizeof path, "%s/weights", inner.temp);
+    if (file_write_all(path, "bytes", 5, NULL) != PARE_OK) _exit(1);
+    raise(SIGKILL);
+  }
+  int how;
+  assert_int_equal(waitpid(pid, &how, 0), pid);
+  assert_true(WIFSIGNALED(how));
+  for (int i = 0; i < 1000 && entries(".") > 0; i++) usleep(10000);
+  assert_int_equal(entries("."), 0);
+}
+
 static void dir_does_not_take_a_name_that_appeared_meanwhile(void **state) {
   (void)state;
   struct outdir d;
@@ -356,6 +379,7 @@ int main(void) {
       FILE_TEST(dir_behind_a_link_is_replaced_there),
       FILE_TEST(dir_refuses_what_is_not_ours),
       FILE_TEST(discarded_dir_leaves_nothing),
+      FILE_TEST(dir_goes_with_a_killed_process),
       FILE_TEST(dir_does_not_take_a_name_that_appeared_meanwhile),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,73 @@
+// evaluation.c - what `pare eval` and `pare compare` have in common: the data, how its texts are answered, where the
+// record goes.
+#include "evaluation.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+// Two outputs of one name: the second would silently replace the first.
+static enum pare_status check_outputs(const struct evaluation *e, struct pare_error *err) {
+  const char *const paths[] = {e->output, e->report, e->markdown, e->samples};
+  enum { COUNT = sizeof paths / sizeof paths[0] };
+  for (size_t i = 0; i < COUNT; i++) {
+    for (size_t k = 0; k < i; k++) {
+      if (!paths[i] || !paths[k] || strcmp(paths[i], paths[k]) != 0) continue;
+      return error_set(err, PARE_USAGE, "%s: expected another file for each output, found it twice", paths[i]);
+    }
+  }
+  enum pare_status status = PARE_OK;
+  for (size_t i = 0; status == PARE_OK && i < COUNT; i++) status = output_probe(paths[i], err);
+  return status;
+}
+
+enum pare_status evaluation_check(const struct evaluation *e, const char *command, struct pare_error *err) {
+  if (!e->data) return error_set(err, PARE_USAGE, "%s: expected --data FILE", command);
+  enum pare_status status = labels_check_template(e->labels, e->template_text, err);
+  return status == PARE_OK ? check_outputs(e, err) : status;
+}
+
+struct pare_compare_options evaluation_options(const struct evaluation *e, const struct labels *labels,
+                                               const struct args *args) {
+  return (struct pare_compare_options){
+      .classify = {.labels = labels->count ? labels->phrases : NULL,
+                   .label_count = labels->count,
+                   .template_text = e->template_text,
+                   .multi_label = e->multi_label,
+                   .max_tokens = e->max_tokens},
+      .data = {.text_column = e->text_column, .label_column = e->label_column, .limit = e->limit},
+      .data_labels = labels->count ? labels->names : NULL,
+      .seed = e->seed,
+      .samples = e->samples,
+      .command = args->command,
+  };
+}
+
+enum pare_status evaluation_print(const struct evaluation *e, const pare_record *record, struct pare_error *err) {
+  enum pare_status status = output_file(record, PARE_JSON, e->output, err);
+  if (status == PARE_OK) status = output_file(record, PARE_HTML, e->report, err);
+  if (status == PARE_OK) status = output_file(record, PARE_MARKDOWN, e->markdown, err);
+  if (status == PARE_OK) status = output_record(record, &e->common, err);
+  return status;
+}
+
+const struct arg_option evaluation_table[EVALUATION_OPTIONS] = {
+    {"data", 0, ARG_STRING, offsetof(struct evaluation, data), "FILE",
+     "labelled texts: .csv, .tsv, .jsonl, or .txt without labels"},
+    {"text-column", 0, ARG_STRING, offsetof(struct evaluation, text_column), "NAME", "column with the text (text)"},
+    {"label-column", 0, ARG_STRING, offsetof(struct evaluation, label_column), "NAME", "column with the label (label)"},
+    {"limit", 0, ARG_SIZE, offsetof(struct evaluation, limit), "N", "first N rows only"},
+    {"labels", 0, ARG_STRING, offsetof(struct evaluation, labels), "A,B,C",
+     "zero-shot over an NLI model: phrases to choose from;\nNAME=phrase for a label NAME of the data"},
+    {"template", 0, ARG_STRING, offsetof(struct evaluation, template_text), "TEXT",
+     "sentence a phrase is put into (\"This example is {}.\")"},
+    {"multi-label", 0, ARG_FLAG, offsetof(struct evaluation, multi_label), NULL,
+     "labels do not exclude each other: independent scores"},
+    {"max-tokens", 0, ARG_SIZE, offsetof(struct evaluation, max_tokens), "N",
+     "cut texts to N tokens (the model's longest)"},
+    {"seed", 0, ARG_SEED, offsetof(struct evaluation, seed), "N", "of interleaving and bootstrap intervals (0)"},
+    {"output", 'o', ARG_STRING, offsetof(struct evaluation, output), "FILE", "the whole record as JSON"},
+    {"report", 0, ARG_STRING, offsetof(struct evaluation, report), "FILE", "the report as one HTML page"},
+    {"markdown", 0, ARG_STRING, offsetof(struct evaluation, markdown), "FILE", "the report as Markdown"},
+    {"samples", 0, ARG_STRING, offsetof(struct evaluation, samples), "FILE", "every answer and timing as JSON lines"},
+};
