@@ -1,9 +1,10 @@
 // pare.h - cuts text models down to size and says what that cost. The one public header.
 //
 // Simplest use: pare_engine_open, pare_model_open, pare_session_open, pare_classify, then the closes in reverse.
-// Every fallible call returns a pare_status and, on failure, fills the pare_error (which may be NULL) and leaves outputs NULL.
-// Strings are UTF-8. Handles are opaque; X_close accepts NULL. Engines and models are immutable once open and may be shared by
-// threads; a session belongs to one thread at a time, and one engine runs one session at a time (its thread pool has one caller).
+// Every fallible call returns a pare_status and, on failure, fills the pare_error (which may be NULL) and leaves
+// outputs NULL. Strings are UTF-8. Handles are opaque; X_close accepts NULL. Engines and models are immutable once open
+// and may be shared by threads; a session belongs to one thread at a time, and one engine runs one session at a time
+// (its thread pool has one caller).
 #ifndef PARE_H
 #define PARE_H
 
@@ -27,36 +28,44 @@ typedef struct pare_record pare_record;   // what a command found, as data; rend
 
 PARE_API const char *pare_version(void);
 
-// ---- engine ----------------------------------------------------------------------------------------------------------------
+// ---- engine
+// ----------------------------------------------------------------------------------------------------------------
 struct pare_engine_options {
-  const char *isa; // NULL: the environment's PARE_ISA, else the best this CPU has; PARE_UNAVAILABLE if it lacks the one named
-  size_t threads;  // 0: one per core this process may use
+  const char
+      *isa; // NULL: the environment's PARE_ISA, else the best this CPU has; PARE_UNAVAILABLE if it lacks the one named
+  size_t threads; // 0: one per core this process may use
 };
-PARE_API enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out, struct pare_error *err);
+PARE_API enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out,
+                                           struct pare_error *err);
 PARE_API void pare_engine_close(pare_engine *engine);
 PARE_API const char *pare_engine_isa(const pare_engine *engine);
 PARE_API size_t pare_engine_threads(const pare_engine *engine);
 
-// ---- model -----------------------------------------------------------------------------------------------------------------
+// ---- model
+// -----------------------------------------------------------------------------------------------------------------
 enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE };
 
 // path: a Hugging Face directory. The engine must outlive the model: weights are packed for its ISA.
 // A directory written by pare_quantize re-checks its stored answer here (PARE_DATA on a mismatch).
-PARE_API enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err);
+PARE_API enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out,
+                                          struct pare_error *err);
 PARE_API void pare_model_close(pare_model *model);
 PARE_API enum pare_task pare_model_task(const pare_model *model);
 PARE_API size_t pare_model_label_count(const pare_model *model); // 0 unless a classifier
 PARE_API const char *pare_model_label(const pare_model *model, size_t i);
 PARE_API size_t pare_model_vocab_size(const pare_model *model);
-// Columns of a row of logits: labels of a classifier, vocabulary of a language model, width of an encoder's hidden states.
+// Columns of a row of logits: labels of a classifier, vocabulary of a language model, width of an encoder's hidden
+// states.
 PARE_API size_t pare_model_output_width(const pare_model *model);
 PARE_API size_t pare_model_max_tokens(const pare_model *model); // longest sequence it takes, special tokens included
-PARE_API const char *pare_model_scheme(const pare_model *model); // "f32", "int8", ...: from pare.json or the stored dtypes
-PARE_API double pare_model_load_ms(const pare_model *model);     // weights only; tokenizer and self-test apart
+PARE_API const char *pare_model_scheme(
+    const pare_model *model);                                // "f32", "int8", ...: from pare.json or the stored dtypes
+PARE_API double pare_model_load_ms(const pare_model *model); // weights only; tokenizer and self-test apart
 // arch, task, parameters, size_bytes, scheme, labels, tensors[]: the record `pare info` prints.
 PARE_API enum pare_status pare_model_info(const pare_model *model, pare_record **out, struct pare_error *err);
 
-// ---- text to ids -----------------------------------------------------------------------------------------------------------
+// ---- text to ids
+// -----------------------------------------------------------------------------------------------------------
 struct pare_text {
   const char *text; // len bytes, need not end in NUL
   size_t len;
@@ -64,8 +73,8 @@ struct pare_text {
   size_t pair_len;
 };
 struct pare_tokens {
-  uint32_t *ids;   // owned; grown and reused by pare_tokenize
-  uint8_t *types;  // token type of each
+  uint32_t *ids;  // owned; grown and reused by pare_tokenize
+  uint8_t *types; // token type of each
   size_t len, cap;
   bool truncated;
 };
@@ -75,15 +84,16 @@ PARE_API enum pare_status pare_tokenize(const pare_model *model, const struct pa
 PARE_API void pare_tokens_free(struct pare_tokens *tokens);
 PARE_API const char *pare_token_piece(const pare_model *model, uint32_t id); // NULL: no such id
 // *out: NUL-terminated, to be freed with free().
-PARE_API enum pare_status pare_detokenize(const pare_model *model, const uint32_t *ids, size_t n, bool skip_special, char **out,
-                                          struct pare_error *err);
+PARE_API enum pare_status pare_detokenize(const pare_model *model, const uint32_t *ids, size_t n, bool skip_special,
+                                          char **out, struct pare_error *err);
 
-// ---- session: ids to logits ------------------------------------------------------------------------------------------------
+// ---- session: ids to logits
+// ------------------------------------------------------------------------------------------------
 struct pare_session_options {
   size_t batch_tokens; // most tokens in one forward pass, all sequences together; 0: enough for one of the longest
 };
-PARE_API enum pare_status pare_session_open(pare_model *model, const struct pare_session_options *options, pare_session **out,
-                                            struct pare_error *err);
+PARE_API enum pare_status pare_session_open(pare_model *model, const struct pare_session_options *options,
+                                            pare_session **out, struct pare_error *err);
 PARE_API void pare_session_close(pare_session *session);
 PARE_API size_t pare_session_bytes(const pare_session *session); // its arena, as computed from the configuration
 
@@ -92,18 +102,20 @@ struct pare_sequence {
   const uint8_t *types; // NULL: all 0
   size_t len;           // 1 .. pare_model_max_tokens
 };
-// Rows of pare_model_output_width: one per sequence for a classifier, else one per token, sequences one after another. Any n: split
-// into ragged batches inside; the answer to a sequence does not depend on the others, on the split or on the thread count.
+// Rows of pare_model_output_width: one per sequence for a classifier, else one per token, sequences one after another.
+// Any n: split into ragged batches inside; the answer to a sequence does not depend on the others, on the split or on
+// the thread count.
 PARE_API enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n,
                                               float *logits, struct pare_error *err);
 
-// ---- classification --------------------------------------------------------------------------------------------------------
+// ---- classification
+// --------------------------------------------------------------------------------------------------------
 struct pare_classify_options {
-  const char *const *labels;  // candidate phrases: zero-shot over an NLI model; NULL: the model's own labels
+  const char *const *labels; // candidate phrases: zero-shot over an NLI model; NULL: the model's own labels
   size_t label_count;
-  const char *template_text;  // with labels; NULL: "This example is {}."
-  bool multi_label;           // independent scores (sigmoid, or entailment against contradiction)
-  size_t max_tokens;          // 0: the model's longest
+  const char *template_text; // with labels; NULL: "This example is {}."
+  bool multi_label;          // independent scores (sigmoid, or entailment against contradiction)
+  size_t max_tokens;         // 0: the model's longest
 };
 // Labels an answer chooses from: options->label_count, or the model's.
 PARE_API size_t pare_classify_label_count(const pare_model *model, const struct pare_classify_options *options);
@@ -113,36 +125,68 @@ PARE_API enum pare_status pare_classify(pare_session *session, const struct pare
                                         const struct pare_classify_options *options, float *scores, float *logits,
                                         struct pare_error *err);
 
-// ---- data ------------------------------------------------------------------------------------------------------------------
+// ---- generation
+// --------------------------------------------------------------------------------------------------------------
+struct pare_generate_options {
+  size_t max_tokens;         // new tokens; 0: 128. Never past the model's longest
+  double temperature;        // 0: greedy, the highest logit, ties to the lower id
+  size_t top_k;              // 0: off
+  double top_p, min_p;       // 0: off
+  double repetition_penalty; // 0 or 1: off; over prompt and answer
+  uint64_t seed;             // prompt i draws from seed + i, so an answer does not depend on the others
+  const char *const *stop;   // the answer ends before the first of these
+  size_t stop_count;
+  // Called with each piece of prompt `index`'s answer once it can no longer change; NULL: not streamed.
+  void (*on_text)(void *context, size_t index, const char *text, size_t len);
+  void *context;
+};
+enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
+struct pare_generation {
+  char *text;    // what follows the prompt, text_len bytes and a NUL; owned. A model may well write a NUL itself
+  size_t text_len;
+  uint32_t *ids; // new ids, an end-of-text id not among them; owned
+  size_t count;
+  enum pare_finish finish;
+};
+// Continues n prompts (their pairs are ignored) together. out (n) is filled on success; pare_generation_free each.
+PARE_API enum pare_status pare_generate(pare_model *model, const struct pare_text *prompts, size_t n,
+                                        const struct pare_generate_options *options, struct pare_generation *out,
+                                        struct pare_error *err);
+PARE_API void pare_generation_free(struct pare_generation *g); // accepts a zeroed struct
+
+// ---- data
+// ------------------------------------------------------------------------------------------------------------------
 struct pare_dataset_options {
   const char *text_column, *label_column; // NULL: "text", "label" ("pair" is always named so)
   size_t limit;                           // 0: all rows
 };
 // .txt (one text per line), .csv and .tsv (RFC 4180 quoting, header), .jsonl; "-" reads standard input as .txt lines.
 // PARE_DATA names the line.
-PARE_API enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
-                                            struct pare_error *err);
+PARE_API enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options,
+                                            pare_dataset **out, struct pare_error *err);
 PARE_API void pare_dataset_close(pare_dataset *data);
 PARE_API size_t pare_dataset_rows(const pare_dataset *data);
 PARE_API struct pare_text pare_dataset_text(const pare_dataset *data, size_t row);
-PARE_API const char *pare_dataset_label(const pare_dataset *data, size_t row); // NULL: no label column, or an empty cell
+PARE_API const char *pare_dataset_label(const pare_dataset *data,
+                                        size_t row); // NULL: no label column, or an empty cell
 
-// ---- the main job ----------------------------------------------------------------------------------------------------------
-// Called now and then during long work, from the calling thread; done <= total.
+// ---- the main job
+// ---------------------------------------------------------------------------------------------------------- Called now
+// and then during long work, from the calling thread; done <= total.
 struct pare_progress {
   void (*report)(void *context, const char *stage, size_t done, size_t total); // NULL: silent
   void *context;
 };
 
 struct pare_quantize_options {
-  const char *scheme;          // a name `pare schemes` lists
-  const char *const *keep;     // "REGEX=SCHEME" rules, first match wins
+  const char *scheme;      // a name `pare schemes` lists
+  const char *const *keep; // "REGEX=SCHEME" rules, first match wins
   size_t keep_count;
-  bool portable;               // what the other tool cannot hold stays F16
-  const char *format;          // NULL or "hf"
-  bool even_if_larger;         // write although not smaller (otherwise PARE_REFUSED, and the record says so)
-  bool dry_run;                // plan only; out may be NULL
-  const char *command;         // kept in pare.json
+  bool portable;       // what the other tool cannot hold stays F16
+  const char *format;  // NULL or "hf"
+  bool even_if_larger; // write although not smaller (otherwise PARE_REFUSED, and the record says so)
+  bool dry_run;        // plan only; out may be NULL
+  const char *command; // kept in pare.json
   struct pare_progress progress;
 };
 // Reads the model directory at path and writes a quantized one at out (by rename). *record: scheme, bytes_before,
@@ -158,13 +202,14 @@ struct pare_compare_options {
   size_t candidate_count;
   struct pare_classify_options classify;
   struct pare_dataset_options data;
-  // Zero-shot: data_labels[i] is the label in the data that classify.labels[i] stands for; NULL: the phrases themselves.
+  // Zero-shot: data_labels[i] is the label in the data that classify.labels[i] stands for; NULL: the phrases
+  // themselves.
   const char *const *data_labels;
-  size_t iterations;      // latency runs per model, one text each; 0: 300
-  uint64_t seed;          // order of interleaving, bootstrap
-  const char *gate;       // gate file, or NULL
-  const char *samples;    // raw per-item records are written here (JSONL), or NULL
-  const char *command;    // kept in the record
+  size_t iterations;   // latency runs per model, one text each; 0: 300
+  uint64_t seed;       // order of interleaving, bootstrap
+  const char *gate;    // gate file, or NULL
+  const char *samples; // raw per-item records are written here (JSONL), or NULL
+  const char *command; // kept in the record
   struct pare_progress progress;
 };
 // Every candidate against the original, interleaved. Returns PARE_OK, or the gate's PARE_REFUSED or PARE_INCONCLUSIVE;
@@ -174,26 +219,43 @@ PARE_API enum pare_status pare_compare(pare_engine *engine, const char *original
                                        struct pare_error *err);
 // The original alone: options->schemes and candidates are ignored; no latency runs beyond the evaluation itself.
 PARE_API enum pare_status pare_eval(pare_engine *engine, const char *model, const char *data,
-                                    const struct pare_compare_options *options, pare_record **record, struct pare_error *err);
+                                    const struct pare_compare_options *options, pare_record **record,
+                                    struct pare_error *err);
 
 struct pare_bench_options {
-  const char *against;      // a second model, interleaved; NULL: alone
-  const size_t *batches;    // sequences per run; NULL: {1}
+  const char *against;   // a second model, interleaved; NULL: alone
+  const size_t *batches; // sequences per run; NULL: {1}
   size_t batch_count;
-  const size_t *lengths;    // tokens per sequence; NULL: {16, 64, the longest}
+  const size_t *lengths; // tokens per sequence; NULL: {16, 64, the longest}
   size_t length_count;
-  size_t iterations;        // 0: 60
-  uint64_t seed;            // the random ids
+  size_t iterations; // 0: 60
+  uint64_t seed;     // the random ids
   struct pare_progress progress;
 };
 PARE_API enum pare_status pare_bench(pare_engine *engine, const char *model, const struct pare_bench_options *options,
                                      pare_record **record, struct pare_error *err);
 
+struct pare_perplexity_options {
+  const char
+      *base; // a second model of the same vocabulary, the reference for KL divergence and same-top-token; NULL: none
+  size_t context; // tokens in a window; 0: the model's longest
+  size_t stride;  // tokens a window moves by; 0: half a window. A window scores what no earlier one scored
+  size_t limit;   // most tokens of the text; 0: all
+  struct pare_progress progress;
+};
+// How well a language model predicts the text file at data. Record: perplexity, ci95, nll, tokens, bits_per_byte, and
+// with a base also base_perplexity, kl_mean, kl_median, kl_p99, kl_max, same_top, ln_ratio_mean with its interval.
+PARE_API enum pare_status pare_perplexity(pare_engine *engine, const char *model, const char *data,
+                                          const struct pare_perplexity_options *options, pare_record **record,
+                                          struct pare_error *err);
+
 PARE_API enum pare_status pare_schemes(pare_record **record, struct pare_error *err);
 // Models below the folders in `roots`: name, arch, task, path, parameters, size_bytes.
-PARE_API enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record, struct pare_error *err);
+PARE_API enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record,
+                                      struct pare_error *err);
 
-// ---- records ---------------------------------------------------------------------------------------------------------------
+// ---- records
+// ---------------------------------------------------------------------------------------------------------------
 enum pare_format { PARE_JSON, PARE_JSON_LINES, PARE_TEXT, PARE_MARKDOWN, PARE_HTML };
 struct pare_render_options {
   size_t width; // PARE_TEXT: columns; 0: 100
@@ -202,7 +264,8 @@ struct pare_render_options {
 // *out: NUL-terminated, to be freed with free(). HTML and Markdown: compare and eval records only (else PARE_USAGE).
 // JSON_LINES: one object per line, the rows of list-like records (schemes, models, bench) apart.
 PARE_API enum pare_status pare_record_render(const pare_record *record, enum pare_format format,
-                                             const struct pare_render_options *options, char **out, struct pare_error *err);
+                                             const struct pare_render_options *options, char **out,
+                                             struct pare_error *err);
 PARE_API void pare_record_close(pare_record *record);
 
 #ifdef __cplusplus
