@@ -15,6 +15,8 @@ enum pare_status cmd_schemes(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_tokenize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_logits(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_classify(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_generate(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_perplexity(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_eval(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);

@@ -28,8 +28,7 @@ typedef struct pare_record pare_record;   // what a command found, as data; rend
 
 PARE_API const char *pare_version(void);
 
-// ---- engine
-// ----------------------------------------------------------------------------------------------------------------
+// ---- engine ---------------------------------------------------------------------------------------------------------
 struct pare_engine_options {
   const char
       *isa; // NULL: the environment's PARE_ISA, else the best this CPU has; PARE_UNAVAILABLE if it lacks the one named
@@ -41,8 +40,7 @@ PARE_API void pare_engine_close(pare_engine *engine);
 PARE_API const char *pare_engine_isa(const pare_engine *engine);
 PARE_API size_t pare_engine_threads(const pare_engine *engine);
 
-// ---- model
-// -----------------------------------------------------------------------------------------------------------------
+// ---- model ----------------------------------------------------------------------------------------------------------
 enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE };
 
 // path: a Hugging Face directory. The engine must outlive the model: weights are packed for its ISA.
@@ -64,8 +62,7 @@ PARE_API double pare_model_load_ms(const pare_model *model); // weights only; to
 // arch, task, parameters, size_bytes, scheme, labels, tensors[]: the record `pare info` prints.
 PARE_API enum pare_status pare_model_info(const pare_model *model, pare_record **out, struct pare_error *err);
 
-// ---- text to ids
-// -----------------------------------------------------------------------------------------------------------
+// ---- text to ids ----------------------------------------------------------------------------------------------------
 struct pare_text {
   const char *text; // len bytes, need not end in NUL
   size_t len;
@@ -87,8 +84,7 @@ PARE_API const char *pare_token_piece(const pare_model *model, uint32_t id); // 
 PARE_API enum pare_status pare_detokenize(const pare_model *model, const uint32_t *ids, size_t n, bool skip_special,
                                           char **out, struct pare_error *err);
 
-// ---- session: ids to logits
-// ------------------------------------------------------------------------------------------------
+// ---- session: ids to logits -----------------------------------------------------------------------------------------
 struct pare_session_options {
   size_t batch_tokens; // most tokens in one forward pass, all sequences together; 0: enough for one of the longest
 };
@@ -108,8 +104,7 @@ struct pare_sequence {
 PARE_API enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n,
                                               float *logits, struct pare_error *err);
 
-// ---- classification
-// --------------------------------------------------------------------------------------------------------
+// ---- classification -------------------------------------------------------------------------------------------------
 struct pare_classify_options {
   const char *const *labels; // candidate phrases: zero-shot over an NLI model; NULL: the model's own labels
   size_t label_count;
@@ -125,8 +120,35 @@ PARE_API enum pare_status pare_classify(pare_session *session, const struct pare
                                         const struct pare_classify_options *options, float *scores, float *logits,
                                         struct pare_error *err);
 
-// ---- data
-// ------------------------------------------------------------------------------------------------------------------
+// ---- generation -----------------------------------------------------------------------------------------------------
+struct pare_generate_options {
+  size_t max_tokens;         // new tokens; 0: 128. Never past the model's longest
+  double temperature;        // 0: greedy, the highest logit, ties to the lower id
+  size_t top_k;              // 0: off
+  double top_p, min_p;       // 0: off
+  double repetition_penalty; // 0 or 1: off; over prompt and answer
+  uint64_t seed;             // prompt i draws from seed + i, so an answer does not depend on the others
+  const char *const *stop;   // the answer ends before the first of these
+  size_t stop_count;
+  // Called with each piece of prompt `index`'s answer once it can no longer change; NULL: not streamed.
+  void (*on_text)(void *context, size_t index, const char *text, size_t len);
+  void *context;
+};
+enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
+struct pare_generation {
+  char *text;    // what follows the prompt, text_len bytes and a NUL; owned. A model may well write a NUL itself
+  size_t text_len;
+  uint32_t *ids; // new ids, an end-of-text id not among them; owned
+  size_t count;
+  enum pare_finish finish;
+};
+// Continues n prompts (their pairs are ignored) together. out (n) is filled on success; pare_generation_free each.
+PARE_API enum pare_status pare_generate(pare_model *model, const struct pare_text *prompts, size_t n,
+                                        const struct pare_generate_options *options, struct pare_generation *out,
+                                        struct pare_error *err);
+PARE_API void pare_generation_free(struct pare_generation *g); // accepts a zeroed struct
+
+// ---- data -----------------------------------------------------------------------------------------------------------
 struct pare_dataset_options {
   const char *text_column, *label_column; // NULL: "text", "label" ("pair" is always named so)
   size_t limit;                           // 0: all rows
@@ -207,13 +229,26 @@ struct pare_bench_options {
 PARE_API enum pare_status pare_bench(pare_engine *engine, const char *model, const struct pare_bench_options *options,
                                      pare_record **record, struct pare_error *err);
 
+struct pare_perplexity_options {
+  const char
+      *base; // a second model of the same vocabulary, the reference for KL divergence and same-top-token; NULL: none
+  size_t context; // tokens in a window; 0: the model's longest
+  size_t stride;  // tokens a window moves by; 0: half a window. A window scores what no earlier one scored
+  size_t limit;   // most tokens of the text; 0: all
+  struct pare_progress progress;
+};
+// How well a language model predicts the text file at data. Record: perplexity, ci95, nll, tokens, bits_per_byte, and
+// with a base also base_perplexity, kl_mean, kl_median, kl_p99, kl_max, same_top, ln_ratio_mean with its interval.
+PARE_API enum pare_status pare_perplexity(pare_engine *engine, const char *model, const char *data,
+                                          const struct pare_perplexity_options *options, pare_record **record,
+                                          struct pare_error *err);
+
 PARE_API enum pare_status pare_schemes(pare_record **record, struct pare_error *err);
 // Models below the folders in `roots`: name, arch, task, path, parameters, size_bytes.
 PARE_API enum pare_status pare_models(const char *const *roots, size_t root_count, pare_record **record,
                                       struct pare_error *err);
 
-// ---- records
-// ---------------------------------------------------------------------------------------------------------------
+// ---- records --------------------------------------------------------------------------------------------------------
 enum pare_format { PARE_JSON, PARE_JSON_LINES, PARE_TEXT, PARE_MARKDOWN, PARE_HTML };
 struct pare_render_options {
   size_t width; // PARE_TEXT: columns; 0: 100

@@ -11,6 +11,7 @@
 #include "model/info.h"
 #include "quant/quantize.h"
 #include "task/classify.h"
+#include "task/generate.h"
 
 const char *pare_version(void) {
   return PARE_VERSION;
@@ -158,6 +159,16 @@ enum pare_status pare_classify(pare_session *session, const struct pare_text *te
                                const struct pare_classify_options *options, float *scores, float *logits,
                                struct pare_error *err) {
   return classify_run(session, texts, n, options, scores, logits, err);
+}
+
+enum pare_status pare_generate(pare_model *model, const struct pare_text *prompts, size_t n,
+                               const struct pare_generate_options *options, struct pare_generation *out,
+                               struct pare_error *err) {
+  return generate_run(model, prompts, n, options, out, err);
+}
+
+void pare_generation_free(struct pare_generation *g) {
+  generation_free(g);
 }
 
 enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out,

@@ -4,6 +4,7 @@
 #include "eval/bench.h"
 #include "eval/compare.h"
 #include "eval/dataset.h"
+#include "eval/perplexity.h"
 #include "quant/quantize.h"
 
 enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
@@ -58,4 +59,13 @@ enum pare_status pare_bench(pare_engine *engine, const char *model, const struct
   *record = NULL;
   enum pare_status status = bench_run(engine, model, options, &tree, err);
   return wrap(RECORD_BENCH, status, tree, record, err);
+}
+
+enum pare_status pare_perplexity(pare_engine *engine, const char *model, const char *data,
+                                 const struct pare_perplexity_options *options, pare_record **record,
+                                 struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = perplexity_run(engine, model, data, options, &tree, err);
+  return wrap(RECORD_PERPLEXITY, status, tree, record, err);
 }

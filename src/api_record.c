@@ -46,7 +46,7 @@ static enum pare_status add_eval(const json_t *tree, struct buf *out, struct par
   json_t *flat = json_copy((json_t *)tree);
   int bad = !flat || json_object_update(flat, json_array_get(json_object_get(tree, "models"), 0));
   json_object_del(flat, "models");
-  json_object_del(flat, "recommendations");  // nothing to choose between
+  json_object_del(flat, "recommendations"); // nothing to choose between
   enum pare_status status = bad ? error_no_memory(err) : add_line(flat, out, err);
   json_decref(flat);
   return status;
@@ -60,6 +60,7 @@ static enum pare_status render_lines(const pare_record *r, struct buf *out, stru
     case RECORD_EVAL: return add_eval(r->tree, out, err);
     case RECORD_INFO:
     case RECORD_QUANTIZE:
+    case RECORD_PERPLEXITY:
     case RECORD_COMPARE: break;
   }
   return add_line(r->tree, out, err);
@@ -76,6 +77,7 @@ static enum pare_status render_text(const pare_record *r, const struct pare_rend
     case RECORD_MODELS: return listing_models(r->tree, text, out, err);
     case RECORD_QUANTIZE: return listing_quantize(r->tree, text, out, err);
     case RECORD_BENCH: return listing_bench(r->tree, text, out, err);
+    case RECORD_PERPLEXITY: return listing_perplexity(r->tree, out, err);
     case RECORD_COMPARE:
     case RECORD_EVAL: break;
   }

@@ -13,7 +13,8 @@ enum record_kind {
   RECORD_QUANTIZE,
   RECORD_COMPARE,
   RECORD_EVAL,
-  RECORD_BENCH
+  RECORD_BENCH,
+  RECORD_PERPLEXITY
 };
 
 struct pare_record {

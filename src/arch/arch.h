@@ -4,6 +4,7 @@
 #ifndef PARE_ARCH_ARCH_H
 #define PARE_ARCH_ARCH_H
 
+#include "nn/kvcache.h"
 #include "nn/nn.h"
 
 struct json_t; // jansson
@@ -49,6 +50,9 @@ struct sequences {           // a ragged batch
   const uint32_t *positions; // (rows)
   const size_t *offsets;     // (B + 1)
   size_t B, rows, longest;
+  struct kvcache *cache; // decoders: the rows continue these streams; NULL: every sequence is a whole text
+  const size_t *slots;   // (B) stream of each sequence, with cache
+  bool last_only;        // language models: logits of each sequence's last row only, (B, V)
 };
 
 struct weights {
@@ -79,6 +83,7 @@ struct arch {
   // tokens.
   size_t (*scratch_bytes)(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest,
                           size_t threads);
+  bool decoder; // forward takes a cache
 };
 
 const struct arch *const *archs_all(size_t *count);

@@ -101,6 +101,7 @@ static size_t scratch_bytes(const struct kernels *k, const struct config *c, siz
   size_t input = nn_input_scratch_bytes(R, size_max(c->C, c->F));
   size_t inner =
       size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
+  inner = size_max(inner, nn_attention_cached_scratch_bytes(threads, c->P));
   inner = size_max(inner, nn_embed_scratch_bytes(threads, c->C));
   return layers + arena_need(B * c->C * 4) + input + inner;
 }
@@ -122,20 +123,21 @@ static size_t last_token(const struct config *c, const struct sequences *s, size
   return i;
 }
 
+// Rows the output layer reads: a classifier's deciding tokens, the last of each sequence, or all of them.
 static void head(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
                  const float *y, float *out) {
-  const struct weight *m = weight_at(w, SCORE);
+  bool classify = c->task == ARCH_CLASSIFY, pick = classify || s->last_only;
+  const struct weight *m = weight_at(w, classify ? SCORE : c->tied ? WTE : LM_HEAD);
   const float *x = y;
-  size_t R = s->rows;
-  if (c->task == ARCH_CLASSIFY) {
+  if (pick) {
     float *last = arena_take(ctx->arena, s->B * c->C * sizeof(float));
-    for (size_t b = 0; b < s->B; b++) memcpy(last + b * c->C, y + last_token(c, s, b) * c->C, c->C * sizeof(float));
+    for (size_t b = 0; b < s->B; b++) {
+      size_t row = classify ? last_token(c, s, b) : s->offsets[b + 1] - 1;
+      memcpy(last + b * c->C, y + row * c->C, c->C * sizeof(float));
+    }
     x = last;
-    R = s->B;
-  } else {
-    m = weight_at(w, c->tied ? WTE : LM_HEAD);
   }
-  struct nn_input in = nn_input_of(ctx, x, R, c->C, m->packed.encoding->integer);
+  struct nn_input in = nn_input_of(ctx, x, pick ? s->B : s->rows, c->C, m->packed.encoding->integer);
   nn_linear(ctx, m, NULL, &in, ACT_NONE, out);
 }
 
@@ -172,7 +174,11 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
                              .causal = true,
                              .out = t.att,
                              .ldo = C};
-    nn_attention(ctx, &a);
+    if (s->cache) {
+      nn_attention_cached(ctx, &a, s->cache, l, s->slots);
+    } else {
+      nn_attention(ctx, &a);
+    }
     linear(ctx, w, l, PROJ, t.att, R, ACT_NONE, t.r);
     nn_add_norm(ctx, t.x, t.r, weight_in(w, l, LN2), weight_in(w, l, LN2_B), c->eps, R, C, t.y);
     linear(ctx, w, l, FC, t.y, R, c->act, t.h);
@@ -190,4 +196,5 @@ const struct arch arch_gpt2 = {.name = "gpt2",
                                .row_count = ROWS,
                                .read_config = read_config,
                                .forward = forward,
-                               .scratch_bytes = scratch_bytes};
+                               .scratch_bytes = scratch_bytes,
+                               .decoder = true};

@@ -3,12 +3,11 @@
 // kernel; the values are used where they lie, an output column being one lane. A row's softmax runs over its keys in
 // order, counted from position 0, so the answer does not depend on how queries are blocked, on the other sequences or
 // on the thread.
+#include "nn/attention.h"
+
 #include <string.h>
 
 #include "base/size.h"
-#include "nn/nn.h"
-
-enum { QUERY_BLOCK = 24 }; // rows of scores held at once: a multiple of the register tiles' heights
 
 struct attention_job {
   struct nn_ctx *ctx;
@@ -31,52 +30,61 @@ static void transpose_keys(const float *k, size_t ldk, size_t T, size_t D, size_
     for (size_t d = 0; d < D; d++) out[d * ld + t] = k[t * ldk + d];
 }
 
-// Scores of M queries starting at position i0 become weights in place; sums[m] is what each row is divided by at the
-// end.
-static void softmax_rows(const struct kernels *k, const struct nn_attention *a, float *scores, size_t ld, size_t i0,
-                         size_t M, size_t keys, float *sums) {
-  for (size_t m = 0; m < M; m++) {
-    size_t n = a->causal ? i0 + m + 1 : keys;
-    sums[m] = k->softmax_exp(scores + m * ld, n, a->scale);
-    if (n < keys) memset(scores + m * ld + n, 0, (keys - n) * sizeof(float)); // a weight of 0 adds nothing
+void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld) {
+  float sums[QUERY_BLOCK];
+  struct gemm_f32 qk = {.M = r->M,
+                        .N = r->keys,
+                        .K = r->D,
+                        .a = r->q,
+                        .lda = r->ldq,
+                        .w = r->keys_t,
+                        .ldw = r->ldk,
+                        .c = scores,
+                        .ldc = ld};
+  k->gemm_f32(&qk);
+  for (size_t m = 0; m < r->M; m++) {
+    size_t n = r->causal ? r->first + m + 1 : r->keys;
+    sums[m] = k->softmax_exp(scores + m * ld, n, r->scale);
+    if (n < r->keys) memset(scores + m * ld + n, 0, (r->keys - n) * sizeof(float)); // a weight of 0 adds nothing
   }
+  struct gemm_f32 pv = {.M = r->M,
+                        .N = r->D,
+                        .K = r->keys,
+                        .a = scores,
+                        .lda = ld,
+                        .w = r->values,
+                        .ldw = r->ldv,
+                        .c = r->out,
+                        .ldc = r->ldo};
+  k->gemm_f32(&pv);
+  for (size_t m = 0; m < r->M; m++) k->div(r->out + m * r->ldo, r->D, sums[m]);
 }
 
 static void head_job(void *context, size_t job, size_t thread) {
   const struct attention_job *j = context;
   const struct nn_attention *a = j->a;
-  const struct kernels *k = j->ctx->kernels;
   size_t b = job / a->H, column = job % a->H * a->D, r0 = a->offsets[b], T = a->offsets[b + 1] - r0;
   size_t ld = size_round_up(T, 16);
   float *keys_t = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
   float *scores = keys_t + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
-  float sums[QUERY_BLOCK];
   transpose_keys(a->k + r0 * a->ldk + column, a->ldk, T, a->D, ld, keys_t);
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
-    size_t M = size_min(QUERY_BLOCK, T - i0), keys = a->causal ? i0 + M : T;
-    struct gemm_f32 qk = {.M = M,
-                          .N = keys,
-                          .K = a->D,
-                          .a = a->q + (r0 + i0) * a->ldq + column,
-                          .lda = a->ldq,
-                          .w = keys_t,
-                          .ldw = ld,
-                          .c = scores,
-                          .ldc = ld};
-    k->gemm_f32(&qk);
-    softmax_rows(k, a, scores, ld, i0, M, keys, sums);
-    float *out = a->out + (r0 + i0) * a->ldo + column;
-    struct gemm_f32 pv = {.M = M,
-                          .N = a->D,
-                          .K = keys,
-                          .a = scores,
-                          .lda = ld,
-                          .w = a->v + r0 * a->ldv + column,
-                          .ldw = a->ldv,
-                          .c = out,
-                          .ldc = a->ldo};
-    k->gemm_f32(&pv);
-    for (size_t m = 0; m < M; m++) k->div(out + m * a->ldo, a->D, sums[m]);
+    size_t M = size_min(QUERY_BLOCK, T - i0);
+    struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
+                               .keys_t = keys_t,
+                               .values = a->v + r0 * a->ldv + column,
+                               .out = a->out + (r0 + i0) * a->ldo + column,
+                               .ldq = a->ldq,
+                               .ldk = ld,
+                               .ldv = a->ldv,
+                               .ldo = a->ldo,
+                               .M = M,
+                               .D = a->D,
+                               .first = i0,
+                               .keys = a->causal ? i0 + M : T,
+                               .causal = a->causal,
+                               .scale = a->scale};
+    attention_rows(j->ctx->kernels, &r, scores, ld);
   }
 }
 

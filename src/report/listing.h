@@ -15,5 +15,6 @@ enum pare_status listing_quantize(const json_t *tree, struct report_text_options
                                   struct pare_error *err);
 enum pare_status listing_bench(const json_t *tree, struct report_text_options options, struct buf *out,
                                struct pare_error *err);
+enum pare_status listing_perplexity(const json_t *tree, struct buf *out, struct pare_error *err);
 
 #endif

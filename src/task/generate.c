@@ -1,0 +1,245 @@
+// generate.c - see generate.h. Prompts go through in groups; a group's streams step together, one row each, until all
+// have ended.
+//
+// Text is made from all new ids at each step, since a character may span tokens; what could still change (the bytes of
+// an unfinished character, or the beginning of a stop string) is held back until it is settled.
+#include "task/generate.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "task/sample.h"
+
+enum { GROUP = 16, MAX_EOS = 16, DEFAULT_TOKENS = 128 };
+
+struct stream {
+  size_t index; // of the prompt
+  struct encoded prompt;
+  uint32_t *ids; // prompt, then new ones
+  size_t prompt_len, len, limit;
+  struct rng rng;
+  char *text;     // of the new ids, settled or not
+  size_t text_len;
+  size_t sent;    // bytes handed to on_text
+  size_t stop_at; // where a stop string begins; SIZE_MAX: none
+  enum pare_finish finish;
+  bool done;
+};
+
+struct generator {
+  pare_model *m;
+  const struct pare_generate_options *o;
+  struct decoder *decoder;
+  struct sampler_scratch *scratch;
+  float *logits; // (GROUP, V)
+  uint32_t eos[MAX_EOS];
+  size_t eos_count, longest_stop;
+  struct stream streams[GROUP];
+  size_t count;
+};
+
+static void add_eos(struct generator *g, const json_t *v) {
+  if (json_is_integer(v) && g->eos_count < MAX_EOS && json_integer_value(v) >= 0)
+    g->eos[g->eos_count++] = (uint32_t)json_integer_value(v);
+  size_t i;
+  const json_t *item;
+  json_array_foreach(v, i, item) {
+    if (json_is_integer(item) && g->eos_count < MAX_EOS) g->eos[g->eos_count++] = (uint32_t)json_integer_value(item);
+  }
+}
+
+// generation_config.json speaks before config.json, as in transformers.
+static enum pare_status read_eos(struct generator *g, struct pare_error *err) {
+  char *dir = model_directory(g->m->path), *file = dir ? path_join(dir, "generation_config.json") : NULL;
+  json_t *config = NULL;
+  enum pare_status s = file ? PARE_OK : error_no_memory(err);
+  if (!s && file_exists(file)) s = json_file_load(file, &config, err);
+  add_eos(g, json_object_get(config, "eos_token_id"));
+  if (!g->eos_count) add_eos(g, json_object_get(g->m->config_json, "eos_token_id"));
+  json_decref(config);
+  free(dir);
+  free(file);
+  return s;
+}
+
+static bool is_eos(const struct generator *g, uint32_t id) {
+  for (size_t i = 0; i < g->eos_count; i++)
+    if (g->eos[i] == id) return true;
+  return false;
+}
+
+static enum pare_status stream_begin(struct generator *g, struct stream *s, size_t index,
+                                     const struct pare_text *prompt, struct pare_error *err) {
+  struct pare_text text = {.text = prompt->text, .len = prompt->len};
+  size_t positions = decoder_positions(g->decoder), wanted = g->o->max_tokens ? g->o->max_tokens : DEFAULT_TOKENS;
+  *s = (struct stream){.index = index, .stop_at = SIZE_MAX, .finish = PARE_FINISH_LENGTH};
+  enum pare_status status = model_tokenize(g->m, &text, 0, false, &s->prompt, err);
+  if (status) return status;
+  if (s->prompt.truncated || s->prompt.len >= positions)
+    return error_set(err, PARE_DATA, "%s: prompt %zu: expected fewer than %zu tokens, so that one can follow",
+                     g->m->path, index, positions);
+  s->prompt_len = s->len = s->prompt.len;
+  s->limit = s->len + size_min(wanted, positions - s->len);
+  s->ids = malloc(s->limit * sizeof *s->ids);
+  if (!s->ids) return error_no_memory(err);
+  memcpy(s->ids, s->prompt.ids, s->len * sizeof *s->ids);
+  rng_seed(&s->rng, g->o->seed + index);
+  return PARE_OK;
+}
+
+static void stream_free(struct stream *s) {
+  encoded_free(&s->prompt);
+  free(s->ids);
+  free(s->text);
+}
+
+// Bytes at the end of text that later tokens may still change: U+FFFD stands for a character not complete yet.
+static size_t unsettled(const struct generator *g, const struct stream *s, size_t len) {
+  size_t held = 0;
+  while (len >= held + 3 && !memcmp(s->text + len - held - 3, "\xEF\xBF\xBD", 3)) held += 3;
+  return size_max(held, g->longest_stop ? g->longest_stop - 1 : 0);
+}
+
+static void send(const struct generator *g, struct stream *s, size_t upto) {
+  if (!g->o->on_text || upto <= s->sent) return;
+  g->o->on_text(g->o->context, s->index, s->text + s->sent, upto - s->sent);
+  s->sent = upto;
+}
+
+static enum pare_status refresh_text(struct generator *g, struct stream *s, struct pare_error *err) {
+  size_t len;
+  free(s->text);
+  s->text = NULL;
+  enum pare_status status =
+      tokenizer_decode(g->m->tokenizer, s->ids + s->prompt_len, s->len - s->prompt_len, true, &s->text, &len, err);
+  if (status) return status;
+  for (size_t i = 0; i < g->o->stop_count; i++) {
+    const char *at = memmem(s->text, len, g->o->stop[i], strlen(g->o->stop[i]));
+    if (at && (size_t)(at - s->text) < s->stop_at) s->stop_at = (size_t)(at - s->text);
+  }
+  if (s->stop_at != SIZE_MAX) {
+    s->text[s->stop_at] = 0;
+    s->finish = PARE_FINISH_STOP;
+    s->done = true;
+    len = s->stop_at;
+  }
+  s->text_len = len;
+  size_t held = s->done ? 0 : size_min(len, unsettled(g, s, len));
+  while (held < len && held && ((unsigned char)s->text[len - held] & 0xC0) == 0x80) held++; // never half a character
+  send(g, s, len - held);
+  return PARE_OK;
+}
+
+// Takes the next token from the stream's row of logits.
+static enum pare_status advance(struct generator *g, struct stream *s, float *logits, struct pare_error *err) {
+  size_t V = g->m->config.V;
+  sample_penalize(logits, V, s->ids, s->len, g->o->repetition_penalty);
+  uint32_t id = sample_token(logits, V, g->o, &s->rng, g->scratch);
+  if (is_eos(g, id)) {
+    s->finish = PARE_FINISH_EOS;
+    s->done = true;
+  } else {
+    s->ids[s->len++] = id;
+    s->done = s->len == s->limit;
+  }
+  if (!g->o->on_text && !g->o->stop_count && !s->done) return PARE_OK; // nobody looks at the text before the end
+  return refresh_text(g, s, err);
+}
+
+static enum pare_status prefill(struct generator *g, struct pare_error *err) {
+  enum pare_status s = PARE_OK;
+  for (size_t i = 0; !s && i < g->count; i++) {
+    struct stream *q = &g->streams[i];
+    decoder_reset(g->decoder, i);
+    struct decoder_step step = {i, q->ids, q->len};
+    s = decoder_run(g->decoder, &step, 1, g->logits, err);
+    if (!s) s = advance(g, q, g->logits, err);
+  }
+  return s;
+}
+
+static enum pare_status step_all(struct generator *g, bool *any, struct pare_error *err) {
+  struct decoder_step steps[GROUP];
+  struct stream *live[GROUP];
+  size_t n = 0, V = g->m->config.V;
+  for (size_t i = 0; i < g->count; i++) {
+    struct stream *q = &g->streams[i];
+    if (q->done) continue;
+    steps[n] = (struct decoder_step){i, &q->ids[q->len - 1], 1};
+    live[n++] = q;
+  }
+  *any = n > 0;
+  enum pare_status s = decoder_run(g->decoder, steps, n, g->logits, err);
+  for (size_t i = 0; !s && i < n; i++) s = advance(g, live[i], g->logits + i * V, err);
+  return s;
+}
+
+static enum pare_status finish_group(struct generator *g, struct pare_generation *out, struct pare_error *err) {
+  for (size_t i = 0; i < g->count; i++) {
+    struct stream *q = &g->streams[i];
+    size_t n = q->len - q->prompt_len;
+    uint32_t *ids = malloc((n ? n : 1) * sizeof *ids);
+    if (!ids) return error_no_memory(err);
+    memcpy(ids, q->ids + q->prompt_len, n * sizeof *ids);
+    out[q->index] = (struct pare_generation){q->text, q->text_len, ids, n, q->finish};
+    q->text = NULL;
+  }
+  return PARE_OK;
+}
+
+static enum pare_status run_group(struct generator *g, const struct pare_text *prompts, size_t first, size_t n,
+                                  struct pare_generation *out, struct pare_error *err) {
+  enum pare_status s = PARE_OK;
+  g->count = 0;
+  for (size_t i = 0; !s && i < n; i++) {
+    g->count++;
+    s = stream_begin(g, &g->streams[i], first + i, &prompts[first + i], err);
+  }
+  if (!s) s = prefill(g, err);
+  for (bool any = true; !s && any;) s = step_all(g, &any, err);
+  if (!s) s = finish_group(g, out, err);
+  for (size_t i = 0; i < g->count; i++) stream_free(&g->streams[i]);
+  return s;
+}
+
+static enum pare_status check(const pare_model *m, const struct pare_generate_options *o, struct generator *g,
+                              struct pare_error *err) {
+  if (!m->tokenizer) return error_set(err, PARE_NOFILE, "%s: no tokenizer", m->path);
+  for (size_t i = 0; i < o->stop_count; i++) {
+    if (!*o->stop[i]) return error_set(err, PARE_USAGE, "stop: expected a string, found an empty one");
+    g->longest_stop = size_max(g->longest_stop, strlen(o->stop[i]));
+  }
+  return sample_check(o, err);
+}
+
+void generation_free(struct pare_generation *g) {
+  free(g->text);
+  free(g->ids);
+  *g = (struct pare_generation){0};
+}
+
+enum pare_status generate_run(pare_model *m, const struct pare_text *prompts, size_t n,
+                              const struct pare_generate_options *o, struct pare_generation *out,
+                              struct pare_error *err) {
+  struct generator *g = calloc(1, sizeof *g);
+  if (!g) return error_no_memory(err);
+  memset(out, 0, n * sizeof *out);
+  g->m = m;
+  g->o = o;
+  size_t slots = size_max(1, size_min(n, GROUP));
+  enum pare_status s = check(m, o, g, err);
+  if (!s) s = read_eos(g, err);
+  if (!s) s = decoder_open(m, slots, model_max_tokens(m), size_max(model_max_tokens(m), slots), &g->decoder, err);
+  if (!s) s = sampler_scratch_new(m->config.V, &g->scratch, err);
+  if (!s && !(g->logits = malloc(slots * m->config.V * sizeof *g->logits))) s = error_no_memory(err);
+  for (size_t first = 0; !s && first < n; first += slots)
+    s = run_group(g, prompts, first, size_min(slots, n - first), out, err);
+  for (size_t i = 0; s && i < n; i++) generation_free(&out[i]);
+  free(g->logits);
+  sampler_scratch_free(g->scratch);
+  decoder_close(g->decoder);
+  free(g);
+  return s;
+}

@@ -1,0 +1,118 @@
+// sample.c - see sample.h. Probabilities in double.
+#include "task/sample.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+struct candidate {
+  double p; // logit first, probability later
+  uint32_t id;
+};
+struct sampler_scratch {
+  struct candidate *list; // (V)
+};
+
+enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, struct pare_error *err) {
+  struct sampler_scratch *s = calloc(1, sizeof *s);
+  *out = s;
+  if (s) s->list = calloc(V, sizeof *s->list);
+  if (s && s->list) return PARE_OK;
+  sampler_scratch_free(s);
+  *out = NULL;
+  return error_no_memory(err);
+}
+
+void sampler_scratch_free(struct sampler_scratch *s) {
+  if (!s) return;
+  free(s->list);
+  free(s);
+}
+
+enum pare_status sample_check(const struct pare_generate_options *o, struct pare_error *err) {
+  if (!(o->temperature >= 0 && o->temperature <= 1e6))
+    return error_set(err, PARE_USAGE, "temperature: expected 0 (greedy) or more, found %g", o->temperature);
+  if (!(o->top_p >= 0 && o->top_p <= 1))
+    return error_set(err, PARE_USAGE, "top-p: expected 0 to 1, found %g", o->top_p);
+  if (!(o->min_p >= 0 && o->min_p <= 1))
+    return error_set(err, PARE_USAGE, "min-p: expected 0 to 1, found %g", o->min_p);
+  if (o->repetition_penalty != 0 && !(o->repetition_penalty > 0 && o->repetition_penalty <= 1e6))
+    return error_set(err, PARE_USAGE, "repetition-penalty: expected more than 0, found %g", o->repetition_penalty);
+  return PARE_OK;
+}
+
+// A token's logit changes once however often it was seen: only its last occurrence is taken.
+void sample_penalize(float *logits, size_t V, const uint32_t *seen, size_t n, double penalty) {
+  if (penalty == 0 || penalty == 1) return;
+  for (size_t i = 0; i < n; i++) {
+    bool again = false;
+    for (size_t j = i + 1; j < n && !again; j++) again = seen[j] == seen[i];
+    if (again || seen[i] >= V) continue;
+    float *x = &logits[seen[i]];
+    *x = *x < 0 ? *x * (float)penalty : *x / (float)penalty;
+  }
+}
+
+static uint32_t best_of(const float *logits, size_t V) {
+  size_t best = 0;
+  for (size_t i = 1; i < V; i++)
+    if (logits[i] > logits[best]) best = i;
+  return (uint32_t)best;
+}
+
+static int by_value(const void *a, const void *b) {
+  const struct candidate *x = a, *y = b;
+  if (x->p != y->p) return x->p > y->p ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+// The smallest head of the sorted list whose probabilities reach top_p (the one that crosses it included), at least
+// one.
+static size_t cut_top_p(const struct candidate *list, size_t n, double top_p) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum += list[i].p;
+    if (sum >= top_p) return i + 1;
+  }
+  return n;
+}
+
+static void to_probabilities(struct candidate *list, size_t n) {
+  double max = list[0].p, sum = 0;
+  for (size_t i = 0; i < n; i++) sum += list[i].p = exp(list[i].p - max);
+  for (size_t i = 0; i < n; i++) list[i].p /= sum;
+}
+
+static void normalize(struct candidate *list, size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += list[i].p;
+  for (size_t i = 0; i < n; i++) list[i].p /= sum;
+}
+
+uint32_t sample_token(float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
+                      struct sampler_scratch *scratch) {
+  if (o->temperature == 0) return best_of(logits, V);
+  struct candidate *list = scratch->list;
+  for (size_t i = 0; i < V; i++) list[i] = (struct candidate){(double)logits[i] / o->temperature, (uint32_t)i};
+  qsort(list, V, sizeof *list, by_value);
+  size_t n = o->top_k && o->top_k < V ? o->top_k : V;
+  to_probabilities(list, n);
+  if (o->top_p > 0 && o->top_p < 1) {
+    n = cut_top_p(list, n, o->top_p);
+    normalize(list, n);
+  }
+  if (o->min_p > 0) {
+    size_t kept = 1;
+    while (kept < n && list[kept].p >= o->min_p * list[0].p) kept++;
+    n = kept;
+    normalize(list, n);
+  }
+  double u = rng_unit(rng), sum = 0;
+  for (size_t i = 0; i + 1 < n; i++) {
+    sum += list[i].p;
+    if (u < sum) return list[i].id;
+  }
+  return list[n - 1].id;
+}

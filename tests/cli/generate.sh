@@ -1,0 +1,60 @@
+# generate.sh - generate and perplexity on a tiny language model.
+. "$(dirname "$0")/helpers.bash"
+lm=$project/tests/golden/data/generate
+
+expect 0 generate "$lm" 'The quick brown fox' --max-tokens 8 --json
+lines 1
+holds '.prompt == "The quick brown fox" and .ids == [74,74,188,188,34,30,188,204] and .finish_reason == "length"'
+expect 0 generate "$lm" 'The quick brown fox' --max-tokens 24 --repetition-penalty 1.3 --json
+holds '.finish_reason == "eos" and (.ids | length) == 8'
+expect 0 generate "$lm" 'The quick brown fox' --stop 'B>' --json
+holds '.finish_reason == "stop" and (.text | contains("B>") | not)'
+
+# The same seed gives the same text, alone or among others, streamed or not, with one thread or two.
+printf 'one\ntwo\none\n' >prompts.txt
+expect 0 generate "$lm" --input prompts.txt --temperature 1.2 --top-p 0.9 --seed 4 --max-tokens 12 --json
+lines 3
+cp out together
+expect 0 generate "$lm" two --temperature 1.2 --top-p 0.9 --seed 5 --max-tokens 12 --json --threads 1
+[ "$(sed -n 2p together)" = "$(cat out)" ] || fail 'a prompt among others answers otherwise'
+[ "$(sed -n 1p together | jq .ids)" != "$(sed -n 3p together | jq .ids)" ] || fail 'two seeds, one answer'
+expect 0 generate "$lm" two --temperature 1.2 --top-p 0.9 --seed 5 --max-tokens 12
+cp out whole
+expect 0 generate "$lm" two --temperature 1.2 --top-p 0.9 --seed 5 --max-tokens 12 --stream
+cmp -s out whole || fail 'the pieces streamed are not the text'
+
+expect 64 generate "$lm"
+expect 64 generate "$lm" x --temperature warm
+says temperature warm
+expect 64 generate "$lm" x --temperature -1
+expect 64 generate "$lm" x --top-p 2
+expect 64 generate "$lm" x --temperature 0 --top-k 4
+expect 64 generate "$lm" x --stream --json
+expect 64 generate "$lm" x y --stream
+expect 69 generate "$lm" x --beams 4
+expect 64 generate agnews-gpt2 x
+says 'not a language model'
+expect 65 generate "$lm" "$(printf 'q%.0s' $(seq 200))"
+says 'prompt 0'
+
+# Perplexity, and a quantized model against the original.
+printf 'It was a bright cold day in April, and the clocks were striking thirteen. %.0s' 1 2 3 4 5 6 7 8 >text.txt
+expect 0 perplexity "$lm" --data text.txt --context 32 --stride 16 --json
+holds '.tokens > 300 and .context == 32 and .perplexity > .ci95[0] and .perplexity < .ci95[1] and .bits_per_byte > 0'
+expect 0 quantize "$lm" -o lm8 --scheme int8
+expect 0 perplexity lm8 --base "$lm" --data text.txt --json
+holds '.kl_mean > 0 and .kl_mean < 0.05 and .kl_p99 >= .kl_median and .same_top > 0.8 and .base_perplexity > 1'
+expect 0 perplexity lm8 --base "$lm" --data text.txt
+prints 'Mean KLD' 'Same top p' 'PPL(Q)'
+expect 64 perplexity "$lm"
+expect 64 perplexity "$lm" --data text.txt --context 65
+expect 64 perplexity "$lm" --data text.txt --context 8 --stride 8
+expect 64 perplexity agnews-gpt2 --data text.txt
+expect 66 perplexity "$lm" --data none.txt
+printf 'x' >short.txt
+expect 65 perplexity "$lm" --data short.txt
+printf 'caf\351 au lait' >latin.txt
+expect 65 perplexity "$lm" --data latin.txt
+says latin.txt
+nothing_left
+finish
