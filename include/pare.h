@@ -163,9 +163,8 @@ PARE_API struct pare_text pare_dataset_text(const pare_dataset *data, size_t row
 PARE_API const char *pare_dataset_label(const pare_dataset *data,
                                         size_t row); // NULL: no label column, or an empty cell
 
-// ---- the main job
-// ---------------------------------------------------------------------------------------------------------- Called now
-// and then during long work, from the calling thread; done <= total.
+// ---- the main job ---------------------------------------------------------------------------------------------------
+// Called now and then during long work, from the calling thread; done <= total.
 struct pare_progress {
   void (*report)(void *context, const char *stage, size_t done, size_t total); // NULL: silent
   void *context;

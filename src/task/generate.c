@@ -161,7 +161,7 @@ static enum pare_status prefill(struct generator *g, struct pare_error *err) {
 }
 
 static enum pare_status step_all(struct generator *g, bool *any, struct pare_error *err) {
-  struct decoder_step steps[GROUP];
+  struct decoder_step steps[GROUP] = {{0}};
   struct stream *live[GROUP];
   size_t n = 0, V = g->m->config.V;
   for (size_t i = 0; i < g->count; i++) {
