@@ -74,6 +74,12 @@ static void stream_piece(void *context, size_t index, const char *text, size_t l
   fflush(stdout);
 }
 
+// The library numbers the prompts of one call; `first` were continued before it.
+static enum pare_status counted_from(size_t first, enum pare_status status, struct pare_error *err) {
+  struct pare_error inner = *err;
+  return error_set(err, status, "counting from prompt %zu: %.400s", first, inner.text);
+}
+
 static enum pare_status answer(const struct options *o, const struct opened *opened, const struct inputs *in,
                                struct pare_generate_options *how, struct pare_error *err) {
   enum { CHUNK = 16 }; // prompts continued together
@@ -88,7 +94,7 @@ static enum pare_status answer(const struct options *o, const struct opened *ope
     size_t n = in->count - i < CHUNK ? in->count - i : CHUNK;
     how->seed = seed + i; // prompt k draws from seed + k, whatever the chunk
     enum pare_status status = pare_generate(opened->model, in->texts + i, n, how, out, err);
-    if (status != PARE_OK) return status;
+    if (status != PARE_OK) return i ? counted_from(i, status, err) : status;
     for (size_t k = 0; k < n; k++) {
       if (o->common.json) {
         print_json(&in->texts[i + k], &out[k]);
@@ -160,7 +166,7 @@ static const struct arg_spec spec = {
     .about =
         "Continues prompts with a language model. Greedy unless --temperature, --top-k, --top-p or --min-p asks for "
         "draws;\n"
-        "the same seed gives the same text on every machine, alone or among other prompts. The whole text is printed,\n"
+        "the same seed gives the same text, alone or among other prompts. The whole text is printed,\n"
         "prompt first. --json: prompt, text (what was added), ids, finish_reason (length, eos, stop).",
     .options = table,
     .option_count = sizeof table / sizeof table[0],

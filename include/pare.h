@@ -136,7 +136,7 @@ struct pare_generate_options {
 };
 enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
 struct pare_generation {
-  char *text;    // what follows the prompt, text_len bytes and a NUL; owned. A model may well write a NUL itself
+  char *text; // what follows the prompt, text_len bytes and a NUL; owned. A model may well write a NUL itself
   size_t text_len;
   uint32_t *ids; // new ids, an end-of-text id not among them; owned
   size_t count;

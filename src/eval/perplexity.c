@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "eval/eval_subject.h"
 #include "model/session.h"
 #include "report/stats.h"
 
@@ -104,8 +105,9 @@ static double log_sum(const float *x, size_t n, size_t *top) {
   return max + log(sum);
 }
 
-// The row at `row` of a window predicts `target`.
-static void score(struct run *r, size_t row, uint32_t target) {
+// The row at `row` of a window predicts the text's token `at`.
+static enum pare_status score(struct run *r, size_t row, size_t at, struct pare_error *err) {
+  uint32_t target = r->text.ids[at];
   size_t V = r->s.model[0]->config.V, top[2] = {0, 0};
   double sum[2] = {0, 0};
   const float *x[2] = {NULL, NULL};
@@ -113,6 +115,8 @@ static void score(struct run *r, size_t row, uint32_t target) {
     x[i] = r->s.logits[i] + row * V;
     sum[i] = log_sum(x[i], V, &top[i]);
     r->t.nll[i][r->t.scored] = sum[i] - (double)x[i][target];
+    if (isnan(r->t.nll[i][r->t.scored]))
+      return error_set(err, PARE_DATA, "%s: token %zu: the logits are not numbers", r->s.model[i]->path, at);
   }
   if (x[1]) {
     double kl = 0;
@@ -124,6 +128,7 @@ static void score(struct run *r, size_t row, uint32_t target) {
     r->t.same_top += top[0] == top[1];
   }
   r->t.scored++;
+  return PARE_OK;
 }
 
 static enum pare_status run_windows(struct run *r, struct pare_error *err) {
@@ -135,7 +140,10 @@ static enum pare_status run_windows(struct run *r, struct pare_error *err) {
       enum pare_status s = session_logits(r->s.session[i], &q, 1, r->s.logits[i], err);
       if (s) return s;
     }
-    for (; done < start + len; done++) score(r, done - 1 - start, r->text.ids[done]);
+    for (; done < start + len; done++) {
+      enum pare_status s = score(r, done - 1 - start, done, err);
+      if (s) return s;
+    }
     const struct pare_progress *p = &r->o->progress;
     if (p->report) p->report(p->context, "scoring", done, r->text.len);
   }
@@ -193,17 +201,18 @@ static void add_base(json_t *j, struct run *r) {
 
 static json_t *make_record(struct run *r, const char *model, const char *data) {
   size_t n = r->t.scored;
-  json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "model", model, "scheme", r->s.model[0]->scheme, "data", data,
-                        "tokens", (json_int_t)n, "context", (json_int_t)r->context, "stride", (json_int_t)r->stride);
+  json_t *j = json_pack("{s:o, s:s, s:o, s:I, s:I, s:I}", "model", eval_text_json(model), "scheme",
+                        r->s.model[0]->scheme, "data", eval_text_json(data), "tokens", (json_int_t)n, "context",
+                        (json_int_t)r->context, "stride", (json_int_t)r->stride);
   if (!j) return NULL;
   add_perplexity(j, r->t.nll[0], n, "");
   double total = 0;
   for (size_t i = 0; i < n; i++) total += r->t.nll[0][i];
-  // Bytes of the text the scored tokens stand for; with a limit that is not known.
+  // Over all bytes of the text, the first token's among them; with a limit the bytes read are not known.
   json_object_set_new(j, "bits_per_byte",
                       r->o->limit || !r->bytes ? json_null() : number(total / log(2) / (double)r->bytes));
   if (r->s.model[1]) {
-    json_object_set_new(j, "base", json_string(r->o->base));
+    json_object_set_new(j, "base", eval_text_json(r->o->base));
     add_base(j, r);
   }
   return j;

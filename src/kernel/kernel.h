@@ -1,14 +1,16 @@
 // kernel.h - the compute kernels as data: one struct of function pointers and tile sizes per instruction set.
-// scalar.c defines the answer; every other table gives the same bits (the one exception is gemm_bf16 where bf16_dot is true).
+// scalar.c defines the answer; every other table gives the same bits (the one exception is gemm_bf16 where bf16_dot is
+// true).
 //
 // Order of operations, the promise behind "same bits":
 //   product    each output is one lane: acc = 0 (or the stored c), then acc = fma(a[k], w[k], acc) for k ascending
 //   reduction  16 lanes: lane j takes elements j, j+16, j+32, ... in order; lanes fold 16 -> 8 -> 4 -> 2 -> 1 by adding
 //              (or taking the maximum of) lane i and lane i + half
 //   max, min   a > b ? a : b and a < b ? a : b;  rounding to integer is half to even, after clamping
-//   functions  exp, erf, tanh are the polynomials in scalar.c, fma throughout; division and sqrt are the IEEE operations
-// Kernels cannot fail, allocate nothing and check nothing: nn/ asserts the preconditions. Rows are never read or written
-// outside [row, row + length). Pointers of different arguments do not overlap unless said.
+//   functions  exp, erf, tanh are the polynomials in scalar.c, fma throughout; division and sqrt are the IEEE
+//   operations
+// Kernels cannot fail, allocate nothing and check nothing: nn/ asserts the preconditions. Rows are never read or
+// written outside [row, row + length). Pointers of different arguments do not overlap unless said.
 #ifndef PARE_KERNEL_KERNEL_H
 #define PARE_KERNEL_KERNEL_H
 
@@ -20,8 +22,8 @@
 
 enum act {
   ACT_NONE,
-  ACT_GELU,      // 0.5 x (1 + erf(x / sqrt 2))
-  ACT_GELU_TANH, // gelu_new, gelu_pytorch_tanh: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  ACT_GELU,       // 0.5 x (1 + erf(x / sqrt 2))
+  ACT_GELU_TANH,  // gelu_new, gelu_pytorch_tanh: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
   ACT_QUICK_GELU, // x sigmoid(1.702 x)
   ACT_RELU,
   ACT_SILU,
@@ -29,7 +31,8 @@ enum act {
 };
 
 // c[m][n] = act(start + sum_k a[m][k] w[k][n] + bias[n]); start is c[m][n] when accumulate, else 0.
-// The bias is one addition after the sum; NULL leaves it out. N is any size: columns past a multiple of the vector are masked.
+// The bias is one addition after the sum; NULL leaves it out. N is any size: columns past a multiple of the vector are
+// masked.
 struct gemm_f32 {
   size_t M, N, K;
   const float *a; // (M, lda)
@@ -47,15 +50,15 @@ struct gemm_f32 {
 //   i = sum_k (a[m][k] - azero[m]) w[n][k], computed as sum_k a w - azero[m] wsum[n]
 //   c[m][n] = act(fma((float)i, ascale[m] * wscale[n], bias[n]))       (bias NULL: + 0)
 struct gemm_i8 {
-  size_t M, N, K;        // N <= i8_nr; K already rounded up to i8_kg, padded with a = 0 and w = 0
-  const uint8_t *a;      // (M, lda), lda >= K
+  size_t M, N, K;   // N <= i8_nr; K already rounded up to i8_kg, padded with a = 0 and w = 0
+  const uint8_t *a; // (M, lda), lda >= K
   size_t lda;
-  const int8_t *w;       // (K / i8_kg, i8_nr, i8_kg): one packed panel
-  const int32_t *wsum;   // (N) sum over k of w
-  const float *wscale;   // (N)
-  const float *ascale;   // (M)
-  const int32_t *azero;  // (M)
-  const float *bias;     // (N) or NULL
+  const int8_t *w;      // (K / i8_kg, i8_nr, i8_kg): one packed panel
+  const int32_t *wsum;  // (N) sum over k of w
+  const float *wscale;  // (N)
+  const float *ascale;  // (M)
+  const int32_t *azero; // (M)
+  const float *bias;    // (N) or NULL
   enum act act;
   float *c; // (M, ldc)
   size_t ldc;
@@ -79,28 +82,28 @@ struct gemm_bf16 {
 struct unpack_nib;
 
 struct kernels {
-  const char *name;                // as --isa takes it
-  bool (*supported)(void);         // does this CPU (and OS) have it
-  size_t f32_mr, f32_nr;           // register tile of gemm_f32; f32_nr is the width weights are packed to
-  size_t i8_mr, i8_nr, i8_kg;      // register tile of gemm_i8; kg: how many k lie together
-  bool bf16_dot;                   // gemm_bf16 rounds activations to bf16
+  const char *name;           // as --isa takes it
+  bool (*supported)(void);    // does this CPU (and OS) have it
+  size_t f32_mr, f32_nr;      // register tile of gemm_f32; f32_nr is the width weights are packed to
+  size_t i8_mr, i8_nr, i8_kg; // register tile of gemm_i8; kg: how many k lie together
+  bool bf16_dot;              // gemm_bf16 rounds activations to bf16
 
   void (*gemm_f32)(const struct gemm_f32 *g);
   void (*gemm_i8)(const struct gemm_i8 *g);
   void (*gemm_bf16)(const struct gemm_bf16 *g);
 
-  // One row of activations to u8: lo = min(0, min x), hi = max(0, max x), scale = (hi - lo) / 255, zero = round(-lo / scale),
-  // q = clamp(round(x / scale) + zero, 0, 255); x / scale is x * (1.0f / scale). An all-zero row: scale 1, zero 0, q 0.
-  // q (Kpad) is zero-filled from K on.
+  // One row of activations to u8: lo = min(0, min x), hi = max(0, max x), scale = (hi - lo) / 255, zero = round(-lo /
+  // scale), q = clamp(round(x / scale) + zero, 0, 255); x / scale is x * (1.0f / scale). An all-zero row: scale 1, zero
+  // 0, q 0. q (Kpad) is zero-filled from K on.
   void (*quantize_u8)(const float *x, size_t K, size_t Kpad, uint8_t *q, float *scale, int32_t *zero);
 
   // y = fma((x - mean) * (1 / sqrt(var + eps)), gamma, beta); var is the mean of (x - mean)^2. y may be x.
   void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, size_t C, float *y);
   // s = exp(s * scale - max(s * scale)) in place; returns the sum (16 lanes). n >= 1.
   float (*softmax_exp)(float *s, size_t n, float scale);
-  void (*div)(float *x, size_t n, float d);             // x /= d
-  void (*add)(float *x, const float *y, size_t n);      // x += y
-  void (*act)(enum act act, float *x, size_t n);        // in place
+  void (*div)(float *x, size_t n, float d);        // x /= d
+  void (*add)(float *x, const float *y, size_t n); // x += y
+  void (*act)(enum act act, float *x, size_t n);   // in place
 
   // Widening, exact: n consecutive values.
   void (*unpack_f16)(const uint16_t *src, float *dst, size_t n);
@@ -113,8 +116,8 @@ struct kernels {
 };
 
 struct unpack_nib {
-  const uint8_t *codes; // (K, nr / 2), the rows k0 .. k0 + K of the panel
-  const float *absmax;  // (ceil(all K / block), nr)
+  const uint8_t *codes;  // (K, nr / 2), the rows k0 .. k0 + K of the panel
+  const float *absmax;   // (ceil(all K / block), nr)
   const float *codebook; // (16)
   size_t k0, K, nr, block;
   float *dst; // (K, nr)
@@ -123,8 +126,8 @@ struct unpack_nib {
 // The tables this program was built with, best last; each may or may not run here.
 const struct kernels *const *kernels_all(size_t *count);
 
-// name NULL: the environment's PARE_ISA if set, else the best the CPU supports. Unknown name: PARE_USAGE listing the names;
-// known but absent here (or not built in, as neon on x86): PARE_UNAVAILABLE.
+// name NULL: the environment's PARE_ISA if set, else the best the CPU supports. Unknown name: PARE_USAGE listing the
+// names; known but absent here (or not built in, as neon on x86): PARE_UNAVAILABLE.
 enum pare_status kernels_select(const char *name, const struct kernels **out, struct pare_error *err);
 
 #endif

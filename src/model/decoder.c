@@ -5,8 +5,6 @@
 
 #include "base/size.h"
 
-enum { DECODER_MAX_TOKENS = 1 << 20 };
-
 struct decoder {
   pare_model *model;
   struct arena arena;

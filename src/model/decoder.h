@@ -5,6 +5,8 @@
 
 #include "model/model.h"
 
+enum { DECODER_MAX_TOKENS = 1 << 20 }; // positions of all streams together, and tokens of one step
+
 struct decoder; // one arena: caches and scratch, sized here
 
 // slots streams of at most `positions` tokens (0: the model's longest), at most step_tokens new tokens in one step, all

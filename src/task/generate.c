@@ -6,10 +6,12 @@
 #include "task/generate.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
+#include "base/utf8.h"
 #include "task/sample.h"
 
 enum { GROUP = 16, MAX_EOS = 16, DEFAULT_TOKENS = 128 };
@@ -20,7 +22,7 @@ struct stream {
   uint32_t *ids; // prompt, then new ones
   size_t prompt_len, len, limit;
   struct rng rng;
-  char *text;     // of the new ids, settled or not
+  char *text; // of the new ids, settled or not
   size_t text_len;
   size_t sent;    // bytes handed to on_text
   size_t stop_at; // where a stop string begins; SIZE_MAX: none
@@ -41,13 +43,14 @@ struct generator {
 };
 
 static void add_eos(struct generator *g, const json_t *v) {
-  if (json_is_integer(v) && g->eos_count < MAX_EOS && json_integer_value(v) >= 0)
-    g->eos[g->eos_count++] = (uint32_t)json_integer_value(v);
-  size_t i;
-  const json_t *item;
-  json_array_foreach(v, i, item) {
-    if (json_is_integer(item) && g->eos_count < MAX_EOS) g->eos[g->eos_count++] = (uint32_t)json_integer_value(item);
-  }
+  json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+  if (id >= 0 && (uint64_t)id < g->m->config.V && g->eos_count < MAX_EOS) g->eos[g->eos_count++] = (uint32_t)id;
+}
+
+// One id, or a list of them.
+static void add_all_eos(struct generator *g, const json_t *v) {
+  add_eos(g, v);
+  for (size_t i = 0; i < json_array_size(v); i++) add_eos(g, json_array_get(v, i));
 }
 
 // generation_config.json speaks before config.json, as in transformers.
@@ -56,8 +59,8 @@ static enum pare_status read_eos(struct generator *g, struct pare_error *err) {
   json_t *config = NULL;
   enum pare_status s = file ? PARE_OK : error_no_memory(err);
   if (!s && file_exists(file)) s = json_file_load(file, &config, err);
-  add_eos(g, json_object_get(config, "eos_token_id"));
-  if (!g->eos_count) add_eos(g, json_object_get(g->m->config_json, "eos_token_id"));
+  add_all_eos(g, json_object_get(config, "eos_token_id"));
+  if (!g->eos_count) add_all_eos(g, json_object_get(g->m->config_json, "eos_token_id"));
   json_decref(config);
   free(dir);
   free(file);
@@ -95,11 +98,12 @@ static void stream_free(struct stream *s) {
   free(s->text);
 }
 
-// Bytes at the end of text that later tokens may still change: U+FFFD stands for a character not complete yet.
+// Bytes at the end of text that later tokens may still change: U+FFFD stands for a character not complete yet. Before
+// them may stand the beginning of a stop string which that character goes on with.
 static size_t unsettled(const struct generator *g, const struct stream *s, size_t len) {
   size_t held = 0;
   while (len >= held + 3 && !memcmp(s->text + len - held - 3, "\xEF\xBF\xBD", 3)) held += 3;
-  return size_max(held, g->longest_stop ? g->longest_stop - 1 : 0);
+  return held + (g->longest_stop ? g->longest_stop - 1 : 0);
 }
 
 static void send(const struct generator *g, struct stream *s, size_t upto) {
@@ -135,8 +139,11 @@ static enum pare_status refresh_text(struct generator *g, struct stream *s, stru
 // Takes the next token from the stream's row of logits.
 static enum pare_status advance(struct generator *g, struct stream *s, float *logits, struct pare_error *err) {
   size_t V = g->m->config.V;
-  sample_penalize(logits, V, s->ids, s->len, g->o->repetition_penalty);
+  sample_penalize(logits, V, s->ids, s->len, g->o->repetition_penalty, g->scratch);
   uint32_t id = sample_token(logits, V, g->o, &s->rng, g->scratch);
+  if (isnan(logits[id]))
+    return error_set(err, PARE_DATA, "%s: prompt %zu, token %zu: the logits are not numbers", g->m->path, s->index,
+                     s->len);
   if (is_eos(g, id)) {
     s->finish = PARE_FINISH_EOS;
     s->done = true;
@@ -209,7 +216,9 @@ static enum pare_status check(const pare_model *m, const struct pare_generate_op
   if (!m->tokenizer) return error_set(err, PARE_NOFILE, "%s: no tokenizer", m->path);
   for (size_t i = 0; i < o->stop_count; i++) {
     if (!*o->stop[i]) return error_set(err, PARE_USAGE, "stop: expected a string, found an empty one");
-    g->longest_stop = size_max(g->longest_stop, strlen(o->stop[i]));
+    size_t len = strlen(o->stop[i]);
+    if (utf8_first_bad(o->stop[i], len) < len) return error_set(err, PARE_USAGE, "stop: expected UTF-8");
+    g->longest_stop = size_max(g->longest_stop, len);
   }
   return sample_check(o, err);
 }
@@ -225,10 +234,10 @@ enum pare_status generate_run(pare_model *m, const struct pare_text *prompts, si
                               struct pare_error *err) {
   struct generator *g = calloc(1, sizeof *g);
   if (!g) return error_no_memory(err);
-  memset(out, 0, n * sizeof *out);
+  if (n) memset(out, 0, n * sizeof *out); // n = 0 may come with no array at all
   g->m = m;
   g->o = o;
-  size_t slots = size_max(1, size_min(n, GROUP));
+  size_t slots = size_max(1, size_min(size_min(n, GROUP), DECODER_MAX_TOKENS / m->config.P));
   enum pare_status s = check(m, o, g, err);
   if (!s) s = read_eos(g, err);
   if (!s) s = decoder_open(m, slots, model_max_tokens(m), size_max(model_max_tokens(m), slots), &g->decoder, err);

@@ -8,18 +8,20 @@
 #include "base/error.h"
 
 struct candidate {
-  double p; // logit first, probability later
+  double p; // distance to the highest logit over the temperature first, probability later
   uint32_t id;
 };
 struct sampler_scratch {
   struct candidate *list; // (V)
+  bool *seen;             // (V), all false between calls
 };
 
 enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, struct pare_error *err) {
   struct sampler_scratch *s = calloc(1, sizeof *s);
   *out = s;
   if (s) s->list = calloc(V, sizeof *s->list);
-  if (s && s->list) return PARE_OK;
+  if (s) s->seen = calloc(V, sizeof *s->seen);
+  if (s && s->list && s->seen) return PARE_OK;
   sampler_scratch_free(s);
   *out = NULL;
   return error_no_memory(err);
@@ -28,38 +30,50 @@ enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, str
 void sampler_scratch_free(struct sampler_scratch *s) {
   if (!s) return;
   free(s->list);
+  free(s->seen);
   free(s);
 }
 
 enum pare_status sample_check(const struct pare_generate_options *o, struct pare_error *err) {
   if (!(o->temperature >= 0 && o->temperature <= 1e6))
-    return error_set(err, PARE_USAGE, "temperature: expected 0 (greedy) or more, found %g", o->temperature);
+    return error_set(err, PARE_USAGE, "temperature: expected 0 (greedy) to 1e6, found %g", o->temperature);
   if (!(o->top_p >= 0 && o->top_p <= 1))
     return error_set(err, PARE_USAGE, "top-p: expected 0 to 1, found %g", o->top_p);
   if (!(o->min_p >= 0 && o->min_p <= 1))
     return error_set(err, PARE_USAGE, "min-p: expected 0 to 1, found %g", o->min_p);
-  if (o->repetition_penalty != 0 && !(o->repetition_penalty > 0 && o->repetition_penalty <= 1e6))
-    return error_set(err, PARE_USAGE, "repetition-penalty: expected more than 0, found %g", o->repetition_penalty);
+  if (o->repetition_penalty != 0 && !(o->repetition_penalty >= 1e-6 && o->repetition_penalty <= 1e6))
+    return error_set(err, PARE_USAGE, "repetition-penalty: expected 1e-6 to 1e6 (0: off), found %g",
+                     o->repetition_penalty);
   return PARE_OK;
 }
 
-// A token's logit changes once however often it was seen: only its last occurrence is taken.
-void sample_penalize(float *logits, size_t V, const uint32_t *seen, size_t n, double penalty) {
+void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,
+                     struct sampler_scratch *scratch) {
   if (penalty == 0 || penalty == 1) return;
   for (size_t i = 0; i < n; i++) {
-    bool again = false;
-    for (size_t j = i + 1; j < n && !again; j++) again = seen[j] == seen[i];
-    if (again || seen[i] >= V) continue;
-    float *x = &logits[seen[i]];
+    if (ids[i] >= V || scratch->seen[ids[i]]) continue;
+    float *x = &logits[ids[i]];
     *x = *x < 0 ? *x * (float)penalty : *x / (float)penalty;
+    scratch->seen[ids[i]] = true;
   }
+  for (size_t i = 0; i < n; i++)
+    if (ids[i] < V) scratch->seen[ids[i]] = false;
 }
 
 static uint32_t best_of(const float *logits, size_t V) {
   size_t best = 0;
   for (size_t i = 1; i < V; i++)
-    if (logits[i] > logits[best]) best = i;
+    if (logits[i] > logits[best] || isnan(logits[best])) best = i;
   return (uint32_t)best;
+}
+
+// Distances to the highest logit are at most 0: no temperature, however small, makes two infinities of them.
+static void fill(struct candidate *list, const float *logits, size_t V, double temperature) {
+  float max = logits[best_of(logits, V)];
+  for (size_t i = 0; i < V; i++) {
+    double x = logits[i] == max ? 0 : logits[i] < max ? ((double)logits[i] - (double)max) / temperature : -INFINITY;
+    list[i] = (struct candidate){x, (uint32_t)i};
+  }
 }
 
 static int by_value(const void *a, const void *b) {
@@ -80,8 +94,8 @@ static size_t cut_top_p(const struct candidate *list, size_t n, double top_p) {
 }
 
 static void to_probabilities(struct candidate *list, size_t n) {
-  double max = list[0].p, sum = 0;
-  for (size_t i = 0; i < n; i++) sum += list[i].p = exp(list[i].p - max);
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += list[i].p = exp(list[i].p);
   for (size_t i = 0; i < n; i++) list[i].p /= sum;
 }
 
@@ -91,13 +105,14 @@ static void normalize(struct candidate *list, size_t n) {
   for (size_t i = 0; i < n; i++) list[i].p /= sum;
 }
 
-uint32_t sample_token(float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
+uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
                       struct sampler_scratch *scratch) {
   if (o->temperature == 0) return best_of(logits, V);
   struct candidate *list = scratch->list;
-  for (size_t i = 0; i < V; i++) list[i] = (struct candidate){(double)logits[i] / o->temperature, (uint32_t)i};
+  fill(list, logits, V, o->temperature);
   qsort(list, V, sizeof *list, by_value);
   size_t n = o->top_k && o->top_k < V ? o->top_k : V;
+  while (n < V && list[n].p == list[n - 1].p) n++;
   to_probabilities(list, n);
   if (o->top_p > 0 && o->top_p < 1) {
     n = cut_top_p(list, n, o->top_p);
@@ -109,10 +124,8 @@ uint32_t sample_token(float *logits, size_t V, const struct pare_generate_option
     n = kept;
     normalize(list, n);
   }
-  double u = rng_unit(rng), sum = 0;
-  for (size_t i = 0; i + 1 < n; i++) {
-    sum += list[i].p;
-    if (u < sum) return list[i].id;
-  }
-  return list[n - 1].id;
+  double u = rng_unit(rng), sum = list[0].p;
+  size_t i = 0;
+  while (u >= sum && i + 1 < n && list[i + 1].p > 0) sum += list[++i].p;
+  return list[i].id;
 }

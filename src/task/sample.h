@@ -1,5 +1,6 @@
 // sample.h - one token from a row of logits, by the rules transformers applies, in its order: repetition penalty,
-// temperature, top-k, top-p, min-p, then a draw. Ties go to the lower id, so greedy answers are the same everywhere.
+// temperature, top-k, top-p, min-p, then a draw. Ties go to the lower id, so greedy answers are the same everywhere;
+// top-k keeps all that tie with the K-th, as transformers does.
 #ifndef PARE_TASK_SAMPLE_H
 #define PARE_TASK_SAMPLE_H
 
@@ -9,7 +10,7 @@
 #include "base/rng.h"
 #include "pare.h"
 
-struct sampler_scratch; // (V) candidates
+struct sampler_scratch; // (V) candidates, and which ids were seen
 enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, struct pare_error *err);
 void sampler_scratch_free(struct sampler_scratch *s);
 
@@ -17,9 +18,10 @@ void sampler_scratch_free(struct sampler_scratch *s);
 enum pare_status sample_check(const struct pare_generate_options *o, struct pare_error *err);
 // Divides (positive) or multiplies (negative) the logits of ids seen so far by the penalty (Keskar et al. 2019), each
 // once.
-void sample_penalize(float *logits, size_t V, const uint32_t *seen, size_t n, double penalty);
-// The next token; logits (V) may be changed.
-uint32_t sample_token(float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
+void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,
+                     struct sampler_scratch *scratch);
+// The next token. A logit that is NaN is passed over, so the answer's own is NaN only when all are.
+uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
                       struct sampler_scratch *scratch);
 
 #endif

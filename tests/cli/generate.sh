@@ -36,6 +36,25 @@ expect 64 generate agnews-gpt2 x
 says 'not a language model'
 expect 65 generate "$lm" "$(printf 'q%.0s' $(seq 200))"
 says 'prompt 0'
+expect 64 generate "$lm" x --stop $'\xC3'
+expect 64 generate "$lm" x --repetition-penalty 1e-300
+# Prompts go through in groups of 16: the message says which one it was all the same.
+{ seq 17; printf 'q%.0s' $(seq 200); } >many.txt
+expect 65 generate "$lm" --input many.txt --max-tokens 1
+says 'from prompt 16' 'prompt 1:'
+
+# Nearly no temperature is nearly greedy, not an overflow.
+expect 0 generate "$lm" 'The quick brown fox' --max-tokens 8 --temperature 1e-307 --json
+holds '.ids == [74,74,188,188,34,30,188,204]'
+
+# A model whose logits are NaN: an error, not the first token for ever.
+cp -r "$lm" broken
+chmod -R u+w broken
+header=$(od -An -tu8 -N8 broken/model.safetensors | tr -d ' ')
+at=$(tail -c +9 broken/model.safetensors | head -c "$header" | jq '.["transformer.ln_f.weight"].data_offsets[0]')
+printf '\0\0\300\177' | dd of=broken/model.safetensors bs=1 seek=$((8 + header + at)) conv=notrunc 2>/dev/null
+expect 65 generate broken x --max-tokens 2
+says 'not numbers'
 
 # Perplexity, and a quantized model against the original.
 printf 'It was a bright cold day in April, and the clocks were striking thirteen. %.0s' 1 2 3 4 5 6 7 8 >text.txt
@@ -46,6 +65,14 @@ expect 0 perplexity lm8 --base "$lm" --data text.txt --json
 holds '.kl_mean > 0 and .kl_mean < 0.05 and .kl_p99 >= .kl_median and .same_top > 0.8 and .base_perplexity > 1'
 expect 0 perplexity lm8 --base "$lm" --data text.txt
 prints 'Mean KLD' 'Same top p' 'PPL(Q)'
+cp text.txt $'\377.txt'
+expect 0 perplexity "$lm" --data $'\377.txt' --context 64 --json
+holds '.data == "?.txt"'
+printf 'It' >two.txt
+expect 0 perplexity "$lm" --data two.txt --context 2 --json
+holds '.tokens == 1 and .ci95[1] == null'
+expect 65 perplexity broken --data text.txt
+says 'not numbers'
 expect 64 perplexity "$lm"
 expect 64 perplexity "$lm" --data text.txt --context 65
 expect 64 perplexity "$lm" --data text.txt --context 8 --stride 8

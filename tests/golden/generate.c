@@ -93,6 +93,42 @@ static void filters_equal_transformers(void **state) {
   }
 }
 
+// What a sampler is not often given: NaN, infinities, a temperature that overflows, ties at the edge of top-k.
+static void odd_logits(void **state) {
+  (void)state;
+  enum { V = 40, DRAWS = 2000 };
+  struct sampler_scratch *scratch;
+  struct pare_error err = {0};
+  struct rng rng;
+  rng_seed(&rng, 3);
+  must(sampler_scratch_new(V, &scratch, &err), &err);
+  const struct pare_generate_options greedy = {0}, cold = {.temperature = 1e-307},
+                                     three = {.temperature = 1, .top_k = 3};
+  float x[V];
+  for (size_t i = 0; i < V; i++) x[i] = i % 3 ? (float)i : NAN;
+  x[38] = 90; // 39 is NaN, and so is 0
+  assert_int_equal(sample_token(x, V, &greedy, &rng, scratch), 38);
+  assert_int_equal(sample_token(x, V, &cold, &rng, scratch), 38);
+  x[1] = INFINITY;
+  assert_int_equal(sample_token(x, V, &three, &rng, scratch), 1);
+  for (size_t i = 0; i < V; i++) x[i] = NAN;
+  assert_true(sample_token(x, V, &greedy, &rng, scratch) < V && sample_token(x, V, &three, &rng, scratch) < V);
+  // 5 5 then 4 4 4: the third best ties with the fourth and the fifth.
+  for (size_t i = 0; i < V; i++) x[i] = i < 10 && i % 2 ? (i < 4 ? 5.0f : 4.0f) : 0.0f;
+  size_t hits[V] = {0};
+  for (size_t d = 0; d < DRAWS; d++) hits[sample_token(x, V, &three, &rng, scratch)]++;
+  for (size_t i = 0; i < V; i++) assert_int_equal(hits[i] > 0, x[i] > 0);
+  // Once, however often an id was seen; twice in a row, so that nothing is remembered.
+  const uint32_t ids[] = {1, 7, 1, 1, V, 0};
+  for (size_t pass = 0; pass < 2; pass++) {
+    x[1] = 6;
+    x[7] = -6;
+    sample_penalize(x, V, ids, 6, 1.5, scratch);
+    assert_true(x[1] == 4 && x[7] == -9 && x[0] == 0);
+  }
+  sampler_scratch_free(scratch);
+}
+
 // Reads `ids` in pieces of `piece` tokens on stream `slot`; the logits after the last.
 static void read_in_pieces(struct decoder *d, size_t slot, const uint32_t *ids, size_t n, size_t piece, float *logits) {
   struct pare_error err = {0};
@@ -153,6 +189,33 @@ static void steps_give_the_bits_of_the_whole(void **state) {
     free(out);
     dir_discard(&dir);
   }
+}
+
+// Every stream filled to its last position in one step of more tokens than the model's longest: the most a step takes.
+static void a_full_step(void **state) {
+  (void)state;
+  pare_model *m = open_lm(FOLDER);
+  struct pare_error err = {0};
+  enum { SLOTS = 5, P = 64 };
+  size_t V = m->config.V;
+  assert_int_equal(m->config.P, P);
+  uint32_t ids[SLOTS * P];
+  for (uint32_t i = 0; i < SLOTS * P; i++) ids[i] = (5 + i * i * 17) % (uint32_t)V;
+  struct decoder_step steps[SLOTS];
+  for (size_t b = 0; b < SLOTS; b++) steps[b] = (struct decoder_step){b, ids + b * P, P};
+  float *together = calloc(SLOTS * V, sizeof *together), *alone = calloc(V, sizeof *alone);
+  struct decoder *d;
+  must(decoder_open(m, SLOTS, 0, SLOTS * P, &d, &err), &err);
+  must(decoder_run(d, steps, SLOTS, together, &err), &err);
+  for (size_t b = 0; b < SLOTS; b++) {
+    read_in_pieces(d, b, steps[b].ids, P, 9, alone);
+    assert_memory_equal(alone, together + b * V, V * sizeof *alone);
+  }
+  assert_int_equal(decoder_run(d, &(struct decoder_step){0, ids, 1}, 1, alone, &err), PARE_USAGE); // no room left
+  decoder_close(d);
+  free(together);
+  free(alone);
+  model_close(m);
 }
 
 static void collect(void *context, size_t index, const char *text, size_t len) {
@@ -222,6 +285,47 @@ static void stops_and_streams(void **state) {
   model_close(m);
 }
 
+// Nearly uniform draws make two-byte characters out of bytes. Every piece of such an answer as a stop string: what was
+// streamed is the answer, no byte more.
+static void stops_across_characters(void **state) {
+  (void)state;
+  pare_model *m = open_lm(FOLDER);
+  struct pare_text prompt = {.text = "a", .len = 1};
+  struct {
+    char text[2][4096];
+    size_t len[2];
+  } seen = {0};
+  size_t stops = 0;
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    struct pare_error err = {0};
+    struct pare_generation whole, cut;
+    struct pare_generate_options o = {.max_tokens = 40, .temperature = 1000, .seed = seed};
+    must(generate_run(m, &prompt, 1, &o, &whole, &err), &err);
+    for (size_t at = 2; at + 1 < whole.text_len; at++) {
+      const char *letter = whole.text + at;
+      if ((letter[0] & 0xE0) != 0xC0 || memchr(letter - 2, 0, 4) || (letter[-1] & 0x80) || (letter[-2] & 0x80))
+        continue;
+      const char stop[] = {letter[-2], letter[-1], letter[0], letter[1], 0}, *list[] = {stop};
+      struct pare_generate_options with = o;
+      with.stop = list;
+      with.stop_count = 1;
+      with.on_text = collect;
+      with.context = &seen;
+      memset(&seen, 0, sizeof seen);
+      must(generate_run(m, &prompt, 1, &with, &cut, &err), &err);
+      assert_int_equal(cut.finish, PARE_FINISH_STOP);
+      assert_int_equal(seen.len[0], cut.text_len);
+      assert_memory_equal(seen.text[0], cut.text, cut.text_len);
+      assert_memory_equal(whole.text, cut.text, cut.text_len);
+      generation_free(&cut);
+      stops++;
+    }
+    generation_free(&whole);
+  }
+  assert_true(stops > 0);
+  model_close(m);
+}
+
 static void refusals(void **state) {
   (void)state;
   pare_model *m = open_lm(FOLDER);
@@ -241,6 +345,12 @@ static void refusals(void **state) {
   assert_int_equal(
       generate_run(m, &text, 1, &(struct pare_generate_options){.stop = &empty, .stop_count = 1}, &g, &err),
       PARE_USAGE);
+  const char *half = "\xC3";
+  assert_int_equal(generate_run(m, &text, 1, &(struct pare_generate_options){.stop = &half, .stop_count = 1}, &g, &err),
+                   PARE_USAGE);
+  assert_int_equal(generate_run(m, &text, 1, &(struct pare_generate_options){.repetition_penalty = 1e-300}, &g, &err),
+                   PARE_USAGE);
+  must(generate_run(m, NULL, 0, &(struct pare_generate_options){0}, NULL, &err), &err);
   struct decoder *d;
   assert_int_equal(decoder_open(m, SIZE_MAX / 2, 0, 64, &d, &err), PARE_USAGE);
   must(decoder_open(m, 1, 8, 8, &d, &err), &err);
@@ -301,9 +411,12 @@ static void perplexity_equals_transformers(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(greedy_equals_transformers),
                                      cmocka_unit_test(filters_equal_transformers),
+                                     cmocka_unit_test(odd_logits),
                                      cmocka_unit_test(steps_give_the_bits_of_the_whole),
+                                     cmocka_unit_test(a_full_step),
                                      cmocka_unit_test(prompts_do_not_see_each_other),
                                      cmocka_unit_test(stops_and_streams),
+                                     cmocka_unit_test(stops_across_characters),
                                      cmocka_unit_test(refusals),
                                      cmocka_unit_test(perplexity_equals_transformers)};
   return cmocka_run_group_tests(tests, setup, teardown);

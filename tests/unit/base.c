@@ -36,7 +36,7 @@ static void arena_carves_aligned_zeroed_blocks(void **state) {
   assert_ptr_equal(y, x + 64);
   assert_ptr_equal(z, y + 128);
   for (size_t i = 0; i < a.size; i++) assert_int_equal(x[i], 0);
-  memset(x, 1, a.size);  // all of it is ours
+  memset(x, 1, a.size); // all of it is ours
   arena_reset(&a, mark);
   assert_int_equal(a.used, 192);
   assert_int_equal(a.peak, 256);
@@ -128,15 +128,15 @@ static void utf8_finds_the_first_bad_byte(void **state) {
       {"abc", 3, 3},
       {"a\0b", 3, 3},
       {"\xC3\xA9t\xC3\xA9", 5, 5},
-      {"ab\x80", 3, 2},        // a tail alone
-      {"a\xC0\xAF", 3, 1},     // overlong '/'
-      {"\xE0\x80\xAF", 3, 0},  // overlong '/'
+      {"ab\x80", 3, 2},       // a tail alone
+      {"a\xC0\xAF", 3, 1},    // overlong '/'
+      {"\xE0\x80\xAF", 3, 0}, // overlong '/'
       {"\xF0\x80\x80\xAF", 4, 0},
-      {"x\xED\xA0\x80", 4, 1},     // a surrogate
-      {"\xF4\x90\x80\x80", 4, 0},  // U+110000
+      {"x\xED\xA0\x80", 4, 1},    // a surrogate
+      {"\xF4\x90\x80\x80", 4, 0}, // U+110000
       {"\xF8\x88\x80\x80\x80", 5, 0},
       {"\xFF", 1, 0},
-      {"ok\xE2\x82", 4, 2},  // cut
+      {"ok\xE2\x82", 4, 2}, // cut
       {"\xE2\x82x", 3, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
