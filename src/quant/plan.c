@@ -10,6 +10,7 @@ struct rule {
   const char *text; // as given, for messages
   pcre2_code *regex;
   const struct scheme *scheme;
+  bool matched; // some matrix's name, whether or not an earlier rule took it
 };
 
 struct planner {
@@ -40,19 +41,31 @@ static enum pare_status parse_rule(const char *text, struct rule *out, struct pa
 // The scheme of the first rule that matches; NULL when none does.
 static const struct scheme *rule_for(struct planner *p, const char *name) {
   const struct scheme *found = NULL;
-  for (size_t i = 0; i < p->rule_count && !found && !p->status; i++) {
-    const struct rule *rule = &p->rules[i];
+  for (size_t i = 0; i < p->rule_count && !p->status; i++) {
+    struct rule *rule = &p->rules[i];
     pcre2_match_data *match = pcre2_match_data_create_from_pattern(rule->regex, NULL);
     int n = match ? pcre2_match(rule->regex, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) : PCRE2_ERROR_NOMEMORY;
     pcre2_match_data_free(match);
     if (n >= 0) {
-      found = rule->scheme;
+      rule->matched = true;
+      if (!found) found = rule->scheme;
     } else if (n != PCRE2_ERROR_NOMATCH) { // a pattern that backtracks without end, say
       p->status = error_set(p->err, PARE_USAGE, "--keep %.80s: cannot be matched against %s (PCRE2 error %d)",
                             rule->text, name, n);
     }
   }
   return found;
+}
+
+// A pattern that names nothing is a slip of the pen: the user would believe a tensor was kept.
+static enum pare_status check_matched(const struct planner *p) {
+  if (p->status) return p->status;
+  for (size_t i = 0; i < p->rule_count; i++) {
+    if (!p->rules[i].matched)
+      return error_set(p->err, PARE_USAGE, "--keep %.80s: no matrix of %s has such a name; `pare info` lists them",
+                       p->rules[i].text, p->model->path);
+  }
+  return PARE_OK;
 }
 
 static bool is_nf4(const struct scheme *s) {
@@ -139,7 +152,7 @@ enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
     if (!s) s = check_rule(&p, &p.rules[i], err);
   }
   if (!s) model_each_weight(m, add_item, &p);
-  if (!s) s = p.status;
+  if (!s) s = check_matched(&p);
   if (!s) s = check_source(out, m, err);
   if (!s) out->method_name = quant_method(out);
   for (size_t i = 0; p.rules && i < p.rule_count; i++) pcre2_code_free(p.rules[i].regex);

@@ -53,5 +53,7 @@ expect 0 quantize agnews-gpt2 -o kept --scheme int8 --keep 'wte=f16' --keep 'c_f
 holds ".bytes_after == $(stat -c %s kept/model.safetensors)"
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep '(=f16'
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte=f16' --keep 'no_such_tensor=f16'
+says no_such_tensor 'pare info'
 nothing_left
 finish
