@@ -142,7 +142,7 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
   if (c->task == ARCH_CLASSIFY) {
     float *h = arena_take(ctx->arena, s->B * C * 4);
     encoder_first_token(ctx, w, POOL, s, x, C, ACT_TANH, h);
-    encoder_linear(ctx, weight_at(w, CLS), weight_at(w, CLS_B), h, s->B, ACT_NONE, out);
+    nn_project(ctx, weight_at(w, CLS), weight_at(w, CLS_B), h, s->B, ACT_NONE, out);
   }
   arena_reset(ctx->arena, mark);
 }

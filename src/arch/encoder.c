@@ -17,20 +17,12 @@ size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, si
   return layers + input + inner;
 }
 
-void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R,
-                    enum act act, float *y) {
-  size_t mark = arena_mark(ctx->arena);
-  struct nn_input in = nn_input_of(ctx, x, R, m->K, m->packed.encoding->integer);
-  nn_linear(ctx, m, bias->vector, &in, act, y);
-  arena_reset(ctx->arena, mark);
-}
-
 void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s,
                          const float *x, size_t C, enum act act, float *y) {
   size_t mark = arena_mark(ctx->arena);
   float *first = arena_take(ctx->arena, s->B * C * sizeof(float));
   for (size_t b = 0; b < s->B; b++) memcpy(first + b * C, x + s->offsets[b] * C, C * sizeof(float));
-  encoder_linear(ctx, weight_at(w, row), weight_at(w, row + 1), first, s->B, act, y);
+  nn_project(ctx, weight_at(w, row), weight_at(w, row + 1), first, s->B, act, y);
   arena_reset(ctx->arena, mark);
 }
 
@@ -70,10 +62,10 @@ void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct wei
                              .out = att,
                              .ldo = C};
     nn_attention(ctx, &a);
-    encoder_linear(ctx, weight_in(w, l, rows->o), weight_in(w, l, rows->o + 1), att, R, ACT_NONE, r);
+    nn_project(ctx, weight_in(w, l, rows->o), weight_in(w, l, rows->o + 1), att, R, ACT_NONE, r);
     nn_add_norm(ctx, x, r, weight_in(w, l, rows->ln1), weight_in(w, l, rows->ln1 + 1), c->eps, R, C, x);
-    encoder_linear(ctx, weight_in(w, l, rows->w1), weight_in(w, l, rows->w1 + 1), x, R, c->act, h);
-    encoder_linear(ctx, weight_in(w, l, rows->w2), weight_in(w, l, rows->w2 + 1), h, R, ACT_NONE, r);
+    nn_project(ctx, weight_in(w, l, rows->w1), weight_in(w, l, rows->w1 + 1), x, R, c->act, h);
+    nn_project(ctx, weight_in(w, l, rows->w2), weight_in(w, l, rows->w2 + 1), h, R, ACT_NONE, r);
     nn_add_norm(ctx, x, r, weight_in(w, l, rows->ln2), weight_in(w, l, rows->ln2 + 1), c->eps, R, C, x);
   }
   arena_reset(ctx->arena, mark);

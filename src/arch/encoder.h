@@ -17,9 +17,6 @@ void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct wei
 // y (B, N) = act(first token of each sequence through the linear at table row `row`).
 void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s,
                          const float *x, size_t C, enum act act, float *y);
-// y (R, N) = act(x through the linear at global table row `row` with its bias).
-void encoder_linear(struct nn_ctx *ctx, const struct weight *m, const struct weight *bias, const float *x, size_t R,
-                    enum act act, float *y);
 size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t rows, size_t longest,
                              size_t threads);
 

@@ -109,10 +109,7 @@ static size_t scratch_bytes(const struct kernels *k, const struct config *c, siz
 static void linear(struct nn_ctx *ctx, const struct weights *w, size_t layer, size_t row, const float *x, size_t R,
                    enum act act, float *y) {
   const struct weight *m = weight_in(w, layer, row), *bias = weight_in(w, layer, row + 1);
-  size_t mark = arena_mark(ctx->arena);
-  struct nn_input in = nn_input_of(ctx, x, R, m->K, m->packed.encoding->integer);
-  nn_linear(ctx, m, bias->vector, &in, act, y);
-  arena_reset(ctx->arena, mark);
+  nn_project(ctx, m, bias, x, R, act, y);
 }
 
 // The token a classifier reads: the last one that is not padding (the first when all are; the last when nothing pads).
@@ -137,8 +134,7 @@ static void head(struct nn_ctx *ctx, const struct config *c, const struct weight
     }
     x = last;
   }
-  struct nn_input in = nn_input_of(ctx, x, pick ? s->B : s->rows, c->C, m->packed.encoding->integer);
-  nn_linear(ctx, m, NULL, &in, ACT_NONE, out);
+  nn_project(ctx, m, NULL, x, pick ? s->B : s->rows, ACT_NONE, out);
 }
 
 static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,

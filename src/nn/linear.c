@@ -160,3 +160,11 @@ void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, co
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;
   ctx->counters.weight_bytes += p->panels * p->panel_bytes;
 }
+
+void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,
+                enum act act, float *y) {
+  size_t mark = arena_mark(ctx->arena);
+  struct nn_input in = nn_input_of(ctx, x, rows, w->K, w->packed.encoding->integer);
+  nn_linear(ctx, w, bias ? bias->vector : NULL, &in, act, y);
+  arena_reset(ctx->arena, mark);
+}

@@ -59,6 +59,9 @@ size_t nn_input_scratch_bytes(size_t rows, size_t K);
 // blocks; each output is computed by one thread from its own row, so neither threads nor neighbours change it.
 void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
                float *y);
+// The same from an x that only this weight reads: quantized if need be, scratch given back.
+void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,
+                enum act act, float *y);
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 
 // y[i] (+)= embedding row ids[i]; rows split over threads.
