@@ -177,9 +177,7 @@ enum pare_status pare_quantize(pare_engine *engine, const char *path, const char
   json_t *tree;
   *record = NULL;
   enum pare_status s = quantize_model(engine, path, out, options, &tree, err);
-  if (s != PARE_OK && s != PARE_REFUSED) return s;
-  enum pare_status made = record_new(RECORD_QUANTIZE, tree, record, err);
-  return made ? made : s;
+  return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
 }
 
 enum pare_status pare_schemes(pare_record **record, struct pare_error *err) {

@@ -28,21 +28,13 @@ const char *pare_dataset_label(const pare_dataset *data, size_t row) {
   return data->rows[row].label;
 }
 
-// The status of making a record counts only when the work itself went well.
-static enum pare_status wrap(enum record_kind kind, enum pare_status status, json_t *tree, pare_record **record,
-                             struct pare_error *err) {
-  if (status != PARE_OK && status != PARE_REFUSED && status != PARE_INCONCLUSIVE) return status;
-  enum pare_status made = record_new(kind, tree, record, err);
-  return made == PARE_OK ? status : made;
-}
-
 enum pare_status pare_compare(pare_engine *engine, const char *original, const char *data,
                               const struct pare_compare_options *options, pare_record **record,
                               struct pare_error *err) {
   json_t *tree = NULL;
   *record = NULL;
   enum pare_status status = compare_run(engine, original, data, options, quantize_model, &tree, err);
-  return wrap(RECORD_COMPARE, status, tree, record, err);
+  return record_wrap(RECORD_COMPARE, status, tree, record, err);
 }
 
 enum pare_status pare_eval(pare_engine *engine, const char *model, const char *data,
@@ -50,7 +42,7 @@ enum pare_status pare_eval(pare_engine *engine, const char *model, const char *d
   json_t *tree = NULL;
   *record = NULL;
   enum pare_status status = eval_run(engine, model, data, options, &tree, err);
-  return wrap(RECORD_EVAL, status, tree, record, err);
+  return record_wrap(RECORD_EVAL, status, tree, record, err);
 }
 
 enum pare_status pare_bench(pare_engine *engine, const char *model, const struct pare_bench_options *options,
@@ -58,7 +50,7 @@ enum pare_status pare_bench(pare_engine *engine, const char *model, const struct
   json_t *tree = NULL;
   *record = NULL;
   enum pare_status status = bench_run(engine, model, options, &tree, err);
-  return wrap(RECORD_BENCH, status, tree, record, err);
+  return record_wrap(RECORD_BENCH, status, tree, record, err);
 }
 
 enum pare_status pare_perplexity(pare_engine *engine, const char *model, const char *data,
@@ -67,5 +59,5 @@ enum pare_status pare_perplexity(pare_engine *engine, const char *model, const c
   json_t *tree = NULL;
   *record = NULL;
   enum pare_status status = perplexity_run(engine, model, data, options, &tree, err);
-  return wrap(RECORD_PERPLEXITY, status, tree, record, err);
+  return record_wrap(RECORD_PERPLEXITY, status, tree, record, err);
 }

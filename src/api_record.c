@@ -17,6 +17,13 @@ enum pare_status record_new(enum record_kind kind, json_t *tree, pare_record **o
   return PARE_OK;
 }
 
+enum pare_status record_wrap(enum record_kind kind, enum pare_status status, json_t *tree, pare_record **out,
+                             struct pare_error *err) {
+  if (status != PARE_OK && status != PARE_REFUSED && status != PARE_INCONCLUSIVE) return status;
+  enum pare_status made = record_new(kind, tree, out, err);
+  return made == PARE_OK ? status : made;
+}
+
 void pare_record_close(pare_record *record) {
   if (!record) return;
   json_decref(record->tree);

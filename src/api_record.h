@@ -24,5 +24,9 @@ struct pare_record {
 
 // Takes tree over (also on failure). tree NULL means it could not be built: out of memory.
 enum pare_status record_new(enum record_kind kind, json_t *tree, pare_record **out, struct pare_error *err);
+// What a job returned, as a pare_* call returns it: its tree becomes a record when the job was done (OK, REFUSED or
+// INCONCLUSIVE). The status of making the record counts only then.
+enum pare_status record_wrap(enum record_kind kind, enum pare_status status, json_t *tree, pare_record **out,
+                             struct pare_error *err);
 
 #endif

@@ -49,7 +49,7 @@ struct sequences {           // a ragged batch
   const uint8_t *types;      // (rows) or NULL
   const uint32_t *positions; // (rows)
   const size_t *offsets;     // (B + 1)
-  size_t B, rows, longest;
+  size_t B, rows;
   struct kvcache *cache; // decoders: the rows continue these streams; NULL: every sequence is a whole text
   const size_t *slots;   // (B) stream of each sequence, with cache
   bool last_only;        // language models: logits of each sequence's last row only, (B, V)

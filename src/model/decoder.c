@@ -89,7 +89,7 @@ static enum pare_status check(const struct decoder *d, const struct decoder_step
 
 enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
                              struct pare_error *err) {
-  size_t rows, at = 0, longest = 0;
+  size_t rows, at = 0;
   enum pare_status s = check(d, steps, n, &rows, err);
   if (s || !n) return s;
   size_t mark = arena_mark(&d->arena);
@@ -104,7 +104,6 @@ enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps
       ids[at] = q->ids[i];
       positions[at] = (uint32_t)(d->cache.len[q->slot] + i);
     }
-    longest = size_max(longest, q->len);
   }
   offsets[n] = at;
   struct sequences batch = {.ids = ids,
@@ -112,7 +111,6 @@ enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps
                             .offsets = offsets,
                             .B = n,
                             .rows = rows,
-                            .longest = longest,
                             .cache = &d->cache,
                             .slots = slots,
                             .last_only = true};

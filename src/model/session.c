@@ -72,7 +72,7 @@ static enum pare_status check(const pare_session *s, const struct pare_sequence 
 
 // One ragged batch of the first B sequences.
 static void run_batch(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows, float *logits) {
-  size_t mark = arena_mark(&s->arena), at = 0, longest = 0;
+  size_t mark = arena_mark(&s->arena), at = 0;
   uint32_t *ids = arena_take(&s->arena, rows * sizeof(uint32_t)),
            *positions = arena_take(&s->arena, rows * sizeof(uint32_t));
   uint8_t *types = arena_take(&s->arena, rows);
@@ -85,11 +85,10 @@ static void run_batch(pare_session *s, const struct pare_sequence *sequences, si
       types[at] = q->types ? q->types[i] : 0;
       positions[at] = (uint32_t)i;
     }
-    longest = size_max(longest, q->len);
   }
   offsets[B] = at;
   struct sequences batch = {
-      .ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows, .longest = longest};
+      .ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows};
   s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
   arena_reset(&s->arena, mark);
 }

@@ -24,14 +24,6 @@ const struct encoding *const *encodings_all(size_t *count) {
   return all;
 }
 
-const struct encoding *encoding_find(const char *name) {
-  size_t n;
-  const struct encoding *const *all = encodings_all(&n);
-  for (size_t i = 0; i < n; i++)
-    if (!strcmp(all[i]->name, name)) return all[i];
-  return NULL;
-}
-
 enum pare_status stored_new(const struct encoding *e, size_t N, size_t K, struct stored *out, struct pare_error *err) {
   *out = (struct stored){.encoding = e, .N = N, .K = K};
   out->part_count = e->layout(N, K, out->parts);

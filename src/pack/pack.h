@@ -70,7 +70,6 @@ struct encoding {
 };
 
 const struct encoding *const *encodings_all(size_t *count);
-const struct encoding *encoding_find(const char *name); // NULL: unknown
 extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding_int16, encoding_int8,
     encoding_int8_tensor, encoding_nf4, encoding_nf4_dq;
 
