@@ -54,26 +54,37 @@ enum pare_status study_derive(json_t *study, struct pare_error *err) {
   return statuses[worst];
 }
 
-// The first path at which two trees differ.
-static void first_difference(const json_t *a, const json_t *b, char *path, size_t size) {
+static bool same(const json_t *a, const json_t *b, char *path, size_t size);
+
+static bool same_below(const json_t *a, const json_t *b, const char *step, char *path, size_t size) {
   size_t len = strlen(path);
-  if (json_is_object(a) && json_is_object(b)) {
+  snprintf(path + len, size - len, "%s%.60s", len ? "." : "", step);
+  if (!same(a, b, path, size)) return false;
+  path[len] = 0;
+  return true;
+}
+
+// Whether two trees are equal, numbers by value (other tools write 100.0 as 100); path becomes where they first differ.
+static bool same(const json_t *a, const json_t *b, char *path, size_t size) {
+  if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+  if (!a || !b || json_typeof(a) != json_typeof(b)) return false;
+  if (json_is_object(a)) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)b, key, value) {
-      if (json_equal(json_object_get(a, key), value)) continue;
-      snprintf(path + len, size - len, "%s%.60s", len ? "." : "", key);
-      first_difference(json_object_get(a, key), value, path, size);
-      return;
+      if (!same_below(json_object_get(a, key), value, key, path, size)) return false;
     }
-  } else if (json_is_array(a) && json_is_array(b)) {
-    for (size_t i = 0; i < json_array_size(b); i++) {
-      if (json_equal(json_array_get(a, i), json_array_get(b, i))) continue;
-      snprintf(path + len, size - len, ".%zu", i);
-      first_difference(json_array_get(a, i), json_array_get(b, i), path, size);
-      return;
-    }
+    return json_object_size(a) == json_object_size(b);
   }
+  if (json_is_array(a)) {
+    char step[24];
+    for (size_t i = 0; i < json_array_size(b); i++) {
+      snprintf(step, sizeof step, "%zu", i);
+      if (!same_below(json_array_get(a, i), json_array_get(b, i), step, path, size)) return false;
+    }
+    return json_array_size(a) == json_array_size(b);
+  }
+  return json_equal(a, b);
 }
 
 enum pare_status study_lint(const json_t *study, struct pare_error *err) {
@@ -88,9 +99,8 @@ enum pare_status study_lint(const json_t *study, struct pare_error *err) {
   if (!again) return error_no_memory(err);
   enum pare_status status = study_derive(again, err);
   if (status == PARE_REFUSED || status == PARE_INCONCLUSIVE) status = PARE_OK;
-  if (!status && !json_equal(again, study)) {
-    char path[256] = "";
-    first_difference(study, again, path, sizeof path);
+  char path[256] = "";
+  if (!status && !same(study, again, path, sizeof path)) {
     status = error_set(err, PARE_BUG, "the study disagrees with its records: %s", path);
   }
   json_decref(again);
