@@ -146,7 +146,8 @@ static void validate_part(const json_t *part, json_t *list, enum stats_decision 
   if (verdict) {
     enum stats_decision gate = !strcmp(verdict, "PASS") ? STATS_PASS : STATS_INCONCLUSIVE;
     if (!strcmp(verdict, "FAIL")) gate = STATS_FAIL;
-    buf_printf(&b, "gate %s", record_string(record, "gate.file"));
+    const char *file = record_string(record, "gate.file");
+    buf_printf(&b, "gate %s", file ? file : "without a file");
     snprintf(row, sizeof row, "Gate (%.60s)", name);
     add_row(list, row, gate, &b);
     *worst = derive_worse(*worst, gate);

@@ -307,13 +307,22 @@ static enum pare_status check_parts(const struct loading *l) {
   return PARE_OK;
 }
 
+static enum pare_status check_all(const struct loading *l) {
+  enum pare_status status = check_section(l, &study_section, l->tree.root, "");
+  return status ? status : check_parts(l);
+}
+
+enum pare_status study_check(const json_t *config, const char *file, struct pare_error *err) {
+  struct loading l = {.file = file, .tree = {.root = (json_t *)config}, .err = err};
+  return check_all(&l);
+}
+
 enum pare_status study_load(const char *path, json_t **out, struct pare_error *err) {
   *out = NULL;
   struct loading l = {.file = path, .err = err};
   enum pare_status status = yaml_tree_load(path, STUDY_FILE_MAX, &l.tree, err);
   if (status) return status;
-  status = check_section(&l, &study_section, l.tree.root, "");
-  if (!status) status = check_parts(&l);
+  status = check_all(&l);
   if (!status) *out = json_incref(l.tree.root);
   yaml_tree_free(&l.tree);
   return status;

@@ -10,6 +10,11 @@
 #include "report/tables.h"
 #include "study/study.h"
 
+static const char *text_at(const json_t *node, const char *path) {
+  const char *text = record_string(node, path);
+  return text ? text : "?";
+}
+
 static void items(struct document *d, const json_t *list) {
   for (size_t i = 0; i < json_array_size(list); i++) {
     const char *text = json_string_value(json_array_get(list, i));
@@ -30,7 +35,7 @@ static void recommend_line(const json_t *study, struct document *d) {
     const json_t *a = json_array_get(advice, i);
     const char *when = record_string(a, "when");
     if (!when || strcmp(when, "Otherwise")) continue;
-    document_text(d, "Recommendation for %s: %s.", record_string(a, "part"), record_string(a, "model"));
+    document_text(d, "Recommendation for %s: %s.", text_at(a, "part"), text_at(a, "model"));
   }
 }
 
@@ -40,10 +45,8 @@ static void machine_line(const json_t *study, struct document *d) {
   size_t threads = 0;
   record_number(record, "machine.memory_bytes", &memory);
   record_count(record, "machine.threads", &threads);
-  const char *cpu = record_string(record, "machine.cpu"), *isa = record_string(record, "machine.isa");
-  document_text(d, "Device: CPU (%s), %s, %zu threads, %.1f GB of memory. pare %s.", cpu ? cpu : "?", isa ? isa : "?",
-                threads, memory / 1e9,
-                record_string(study, "pare_version") ? record_string(study, "pare_version") : "?");
+  document_text(d, "Device: CPU (%s), %s, %zu threads, %.1f GB of memory. pare %s.", text_at(record, "machine.cpu"),
+                text_at(record, "machine.isa"), threads, memory / 1e9, text_at(study, "pare_version"));
 }
 
 static void review_line(const json_t *study, struct document *d) {
@@ -76,20 +79,20 @@ static void configuration_rows(const json_t *part, const json_t *config, struct 
     const char *key;
     char value[400];
   } rows[] = {{"Model", ""}, {"Task", ""}, {"Data", ""}, {"Candidates", ""}, {"Latency", ""}, {"Gate", ""}};
-  snprintf(rows[0].value, sizeof rows[0].value, "%.200s (%.60s, %.2f M parameters)", record_string(config, "model"),
-           record_string(r, "arch"), parameters / 1e6);
+  snprintf(rows[0].value, sizeof rows[0].value, "%.200s (%.60s, %.2f M parameters)", text_at(config, "model"),
+           text_at(r, "arch"), parameters / 1e6);
   size_t classes = json_array_size(json_object_get(r, "labels"));
-  int len = snprintf(rows[1].value, sizeof rows[1].value, "%s", record_string(r, "task"));
+  int len = snprintf(rows[1].value, sizeof rows[1].value, "%s", text_at(r, "task"));
   if (classes) snprintf(rows[1].value + len, sizeof rows[1].value - (size_t)len, ", %zu classes", classes);
   len = snprintf(rows[2].value, sizeof rows[2].value, "%.200s: %zu texts, %zu of them labelled",
-                 record_string(r, "dataset.path"), n, labelled);
+                 text_at(r, "dataset.path"), n, labelled);
   if (record_count(config, "train_samples", &train))
     snprintf(rows[2].value + len, sizeof rows[2].value - (size_t)len, "; trained on %zu (the author's figure)", train);
   struct buf names = {0};
   for (size_t i = 1; i < record_model_count(r); i++)
     buf_printf(&names, "%s%s", i > 1 ? ", " : "", record_model_name(record_model(r, i)));
   snprintf(rows[3].value, sizeof rows[3].value, "%.300s; shipped: %.60s", names.data ? names.data : "",
-           record_string(part, "ship"));
+           text_at(part, "ship"));
   buf_free(&names);
   snprintf(rows[4].value, sizeof rows[4].value, "%zu timed runs per model, %zu in all, models in turns", runs,
            runs * record_model_count(r));

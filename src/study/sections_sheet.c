@@ -78,9 +78,10 @@ static void value_cell(struct table *t, const struct study_metric *m, const stru
   }
 }
 
-// The change of a candidate against the original: absolute points for shares, per cent of the original otherwise.
-static void change_cell(struct table *t, const struct study_metric *m, const json_t *record) {
-  struct study_view base = view_of(record, 0), model = view_of(record, 1);
+// The change of the shipped candidate against the original: absolute points for shares, per cent of the original
+// otherwise.
+static void change_cell(struct table *t, const struct study_metric *m, const json_t *record, size_t ship) {
+  struct study_view base = view_of(record, 0), model = view_of(record, ship);
   struct study_value x, y;
   const char *reason;
   if (!study_metric_get(m, &base, &x, &reason) || !study_metric_get(m, &model, &y, &reason)) {
@@ -117,7 +118,7 @@ static bool any_has(const json_t *record, const struct study_metric *m) {
   return !strncmp(m->name, "latency_p", 9) && record_get(record_model(record, 0), "latency_ms.n");
 }
 
-static void sheet_row(struct table *t, const json_t *record, const char *name) {
+static void sheet_row(struct table *t, const json_t *record, size_t ship, const char *name) {
   const struct study_metric *m = study_metric_find(name);
   size_t count = record_model_count(record);
   if (!any_has(record, m)) return;
@@ -126,10 +127,10 @@ static void sheet_row(struct table *t, const json_t *record, const char *name) {
     struct study_view v = view_of(record, i);
     value_cell(t, m, &v);
   }
-  if (count == 2) change_cell(t, m, record);
+  change_cell(t, m, record, ship);
 }
 
-static void class_rows(struct table *t, const json_t *record) {
+static void class_rows(struct table *t, const json_t *record, size_t ship) {
   enum { CLASSES_SHOWN = 12 };
   const json_t *classes = record_get(record_model(record, 0), "per_class");
   size_t n = json_array_size(classes), count = record_model_count(record);
@@ -145,30 +146,34 @@ static void class_rows(struct table *t, const json_t *record) {
       const json_t *row = json_array_get(record_get(record_model(record, i), "per_class"), c);
       if (record_number(row, "f1", &x)) {
         table_cell(t, TONE_PLAIN, "%.2f %%", 100 * x);
-        if (i < 2) value[i] = x;
+        if (i == 0) value[0] = x;
+        if (i == ship) value[1] = x;
       } else {
         table_text(t, TONE_MUTED, "n/a");
       }
     }
-    if (count == 2) table_cell(t, TONE_PLAIN, "%+.2f points", 100 * (value[1] - value[0]));
+    table_cell(t, TONE_PLAIN, "%+.2f points", 100 * (value[1] - value[0]));
   }
 }
 
 void sections_sheet(const json_t *part, const json_t *metrics, struct document *d) {
   const json_t *record = json_object_get(part, "record");
+  size_t ship = record_find_model(record, record_string(part, "ship"));
+  char change[96];
   struct table t = {.title = "Metrics"};
   table_column(&t, COLUMN_TEXT | COLUMN_USER, "Metric");
   for (size_t i = 0; i < record_model_count(record); i++)
     table_column(&t, COLUMN_USER, record_model_label(record_model(record, i)));
-  if (record_model_count(record) == 2) table_column(&t, 0, "Change");
+  snprintf(change, sizeof change, "Change, %.60s", record_string(part, "ship"));
+  table_column(&t, 0, change);
   if (json_array_size(metrics)) {
     for (size_t i = 0; i < json_array_size(metrics); i++)
-      sheet_row(&t, record, json_string_value(json_array_get(metrics, i)));
+      sheet_row(&t, record, ship, json_string_value(json_array_get(metrics, i)));
   } else {
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
-      if (!wrong_unit(record, usual[i])) sheet_row(&t, record, usual[i]);
+      if (!wrong_unit(record, usual[i])) sheet_row(&t, record, ship, usual[i]);
   }
-  class_rows(&t, record);
+  class_rows(&t, record, ship);
   document_table(d, &t);
 }
 

@@ -87,17 +87,36 @@ static bool same(const json_t *a, const json_t *b, char *path, size_t size) {
   return json_equal(a, b);
 }
 
+// Everything the computations count on, in a record that anybody may have written.
+static enum pare_status check_part(const json_t *part, const json_t *config, struct pare_error *err) {
+  const char *name = record_string(part, "name"), *wanted = record_string(config, "name");
+  const json_t *record = json_object_get(part, "record");
+  if (!name || !wanted || strcmp(name, wanted))
+    return error_set(err, PARE_BUG, "the study's parts are not those of its config: expected %.60s",
+                     wanted ? wanted : "no more");
+  if (!json_is_object(record) || record_model_count(record) < 2)
+    return error_set(err, PARE_BUG, "part %.60s: expected a comparison with a candidate", name);
+  for (size_t i = 0; i < record_model_count(record); i++)
+    if (!record_string(record_model(record, i), "name"))
+      return error_set(err, PARE_BUG, "part %.60s: model %zu has no name", name, i);
+  return report_lint(record, err);
+}
+
 enum pare_status study_lint(const json_t *study, struct pare_error *err) {
-  const json_t *parts = json_object_get(study, "parts");
-  if (!json_is_object(study) || json_array_size(parts) == 0 || !json_is_object(json_object_get(study, "config")))
+  const json_t *parts = json_object_get(study, "parts"), *config = json_object_get(study, "config");
+  if (!json_is_object(study) || json_array_size(parts) == 0 || !json_is_object(config))
     return error_set(err, PARE_BUG, "the record is no study: expected config and parts");
-  for (size_t i = 0; i < json_array_size(parts); i++) {
-    enum pare_status status = report_lint(json_object_get(json_array_get(parts, i), "record"), err);
-    if (status) return status;
-  }
+  enum pare_status status = study_check(config, "config", err);
+  const json_t *list = json_object_get(config, "parts");
+  if (!status && json_array_size(list) != json_array_size(parts))
+    status = error_set(err, PARE_BUG, "the study has %zu parts, its config %zu", json_array_size(parts),
+                       json_array_size(list));
+  for (size_t i = 0; !status && i < json_array_size(parts); i++)
+    status = check_part(json_array_get(parts, i), json_array_get(list, i), err);
+  if (status) return status;
   json_t *again = json_deep_copy(study);
   if (!again) return error_no_memory(err);
-  enum pare_status status = study_derive(again, err);
+  status = study_derive(again, err);
   if (status == PARE_REFUSED || status == PARE_INCONCLUSIVE) status = PARE_OK;
   char path[256] = "";
   if (!status && !same(study, again, path, sizeof path)) {

@@ -16,6 +16,9 @@
 // found. The caller owns *out, the config.
 enum pare_status study_load(const char *path, json_t **out, struct pare_error *err);
 
+// The same checks on a config that comes from a record; file is named in messages.
+enum pare_status study_check(const json_t *config, const char *file, struct pare_error *err);
+
 // record with config and parts -> record.derived and record.verdict. Returns PARE_OK, PARE_REFUSED or
 // PARE_INCONCLUSIVE for PASS, FAIL and INCONCLUSIVE, PARE_DATA for a model or part that the comparisons do not have.
 enum pare_status study_derive(json_t *record, struct pare_error *err);
