@@ -1,6 +1,6 @@
-// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, quantize, lists. (api_eval.c:
-// data and the main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing else is
-// decided.
+// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, lists. (api_eval.c:
+// data, quantizing and the main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing
+// else is decided.
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -180,15 +180,6 @@ enum pare_status pare_generate(pare_model *model, const struct pare_text *prompt
 
 void pare_generation_free(struct pare_generation *g) {
   generation_free(g);
-}
-
-enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out,
-                               const struct pare_quantize_options *options, pare_record **record,
-                               struct pare_error *err) {
-  json_t *tree;
-  *record = NULL;
-  enum pare_status s = quantize_model(engine, path, out, options, &tree, err);
-  return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
 }
 
 enum pare_status pare_schemes(pare_record **record, struct pare_error *err) {

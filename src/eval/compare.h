@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "eval/accuracy.h"
 
-// How a candidate is made from the original: quantize_model, handed in because quantizing lies beside evaluation, not
+// How a candidate is made from the original: quantizing, handed in because quantizing lies beside evaluation, not
 // below it.
 typedef enum pare_status compare_quantizer(pare_engine *engine, const char *path, const char *out,
                                            const struct pare_quantize_options *options, json_t **record,

@@ -114,6 +114,8 @@ enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps
                             .cache = &d->cache,
                             .slots = slots,
                             .last_only = true};
+  d->ctx.offsets = offsets;
+  d->ctx.B = n;
   d->model->arch->forward(&d->ctx, &d->model->config, &d->model->weights, &batch, logits);
   kvcache_advance(&d->cache, slots, offsets, n);
   arena_reset(&d->arena, mark);

@@ -89,6 +89,8 @@ static void run_batch(pare_session *s, const struct pare_sequence *sequences, si
   offsets[B] = at;
   struct sequences batch = {
       .ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows};
+  s->ctx.offsets = offsets;
+  s->ctx.B = B;
   s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
   arena_reset(&s->arena, mark);
 }
