@@ -233,7 +233,7 @@ static inline void rows_quantize_s8(const float *x, const uint8_t *mask, size_t 
     memset(q, 128, K);
     return;
   }
-  struct v16 inverse = v16_set(127.0f / m);
+  struct v16 inverse = v16_set(1.0f / m * 127.0f);
   for (size_t i = 0; i < whole; i += LANES) v16_store_u8(q + i, rows_s8_code(v16_load(x + i), mask + i, inverse));
   if (tail) {
     v16_store_u8(last, rows_s8_code(v16_load_n(x + whole, tail, none), last_mask, inverse));

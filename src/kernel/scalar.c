@@ -226,7 +226,7 @@ static void scalar_quantize_s8(const float *x, const uint8_t *mask, size_t K, si
   memset(q + K, 0, Kpad - K);
   *scale = broken ? NAN : m / 127.0f;
   if (broken || m == 0.0f) return;
-  float inverse = 127.0f / m;
+  float inverse = 1.0f / m * 127.0f;
   for (size_t i = 0; i < K; i++)
     if (!mask[i]) q[i] = (uint8_t)(rintf(rounded_to_f16(x[i]) * inverse) + 128.0f);
 }

@@ -3,7 +3,7 @@
 //   int8, int16   scale = max |w| of the output channel / 127 (32767), q = round(w / scale), half to even
 //   int8-tensor   the same with one scale for the tensor
 //   int8-static   as int8; the range of its input is calibrate.c's to fill in
-//   llm-int8      w rounded to f16 first, q = round(w * (127 / max |w|)): bitsandbytes' bytes
+//   llm-int8      w rounded to f16 first, q = round(w * ((1 / max |w|) * 127)): bitsandbytes' bytes
 //   nf4, nf4-dq   bitsandbytes' blockwise NF4: magnitude of each 64 weights, code = bounds below w / magnitude (a tie
 //   takes the
 //                 lower code); in a full block w is multiplied by the rounded reciprocal, in a short last block
@@ -84,7 +84,7 @@ static enum pare_status llm_int8(const struct kernels *k, const struct stored *s
     magnitude[n] = row_max(row, out->K);
     if (!isfinite(magnitude[n]))
       return error_set(err, PARE_DATA, "tensor %s: row %zu holds a value that f16 cannot hold", name, n);
-    float inverse = 127.0f / magnitude[n];
+    float inverse = 1.0f / magnitude[n] * 127.0f; // in this order
     for (size_t i = 0; i < out->K; i++) q[i] = magnitude[n] > 0 ? (int8_t)rintf(row[i] * inverse) : 0;
   }
   return PARE_OK;

@@ -91,7 +91,7 @@ static void expected_s8(const float *x, const uint8_t *mask, size_t n, float lim
   if (!isnan(*scale)) *scale = m / 127;
   for (size_t k = 0; k < n; k++) {
     bool plain = !mask[k] && m > 0 && !isnan(*scale);
-    q[k] = plain ? (uint8_t)(128 + (int)rintf(f16_to_f32(f16_from_f32(x[k])) * (127.0f / m))) : 128;
+    q[k] = plain ? (uint8_t)(128 + (int)rintf(f16_to_f32(f16_from_f32(x[k])) * (1.0f / m * 127.0f))) : 128;
   }
 }
 
