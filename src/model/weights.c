@@ -47,7 +47,7 @@ bool weights_is_linear(const struct arch_row *row, const struct config *c) {
 
 static const struct tensor *find_part(const pare_model *m, const char *name, const char *suffix) {
   char full[NAME_CAP];
-  return part_name(full, sizeof full, name, suffix) ? tensors_find(&m->tensors, full) : NULL;
+  return part_tensor_name(full, sizeof full, name, suffix) ? tensors_find(&m->tensors, full) : NULL;
 }
 
 // Shapes agree when their sizes do, dimensions of 1 aside: (N, 1) and (N) are the same scales.

@@ -57,7 +57,7 @@ void stored_row(const struct kernels *k, const struct stored *s, size_t n, float
   s->encoding->row(k, s, n, out);
 }
 
-bool part_name(char *out, size_t cap, const char *name, const char *suffix) {
+bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix) {
   static const char ending[] = ".weight";
   size_t len = strlen(name), cut = strlen(ending);
   bool own = suffix[0] == '/';

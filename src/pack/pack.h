@@ -21,7 +21,8 @@ size_t part_type_bytes(enum part_type t);
 struct encoding;
 
 // One piece of a stored weight. suffix is added to the tensor's name in a file: "" for the values, "_scale", ".absmax"
-// ... A suffix that begins with '/' takes the place of ".weight": "/SCB" of "a.weight" is "a.SCB". See part_name.
+// ... A suffix that begins with '/' takes the place of ".weight": "/SCB" of "a.weight" is "a.SCB". See
+// part_tensor_name.
 struct part {
   const char *suffix;
   enum part_type type;
@@ -91,7 +92,7 @@ extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding
     encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_nf4, encoding_nf4_dq;
 
 // The tensor that holds a part of weight `name`; false when it does not fit in cap bytes.
-bool part_name(char *out, size_t cap, const char *name, const char *suffix);
+bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix);
 // Columns of an int8 panel as f32 (count, i8_nr): what their weights stand for.
 void int8_panel_columns(const struct kernels *k, const struct packed *w, size_t panel, const uint32_t *columns,
                         size_t count, float *out);

@@ -77,37 +77,48 @@ enum pare_status calibrate_check(const struct pare_calibrate_options *o, struct 
   return PARE_OK;
 }
 
-static enum pare_status read_text(pare_model *m, pare_session *session, const struct pare_text *text, size_t tokens,
-                                  struct encoded *ids, float **logits, size_t *cap, struct pare_error *err) {
-  enum pare_status s = model_tokenize(m, text, tokens, false, ids, err);
-  if (s) return s;
-  size_t need = session_rows(m, ids->len) * session_columns(m);
-  if (need > *cap) {
-    free(*logits);
-    *cap = 0;
-    if (!(*logits = malloc(need * sizeof(float)))) return error_no_memory(err);
-    *cap = need;
+struct reader {
+  pare_model *model;
+  pare_session *session;
+  size_t tokens; // most of one text
+  struct encoded ids;
+  float *logits; // what the model answers: not used
+  size_t cap;
+};
+
+static enum pare_status read_text(struct reader *r, const struct calibration_texts *texts, size_t i, size_t *tokens,
+                                  struct pare_error *err) {
+  struct pare_sequence q;
+  if (texts->sequences) {
+    q = texts->sequences[i];
+  } else {
+    struct pare_text text = texts->text(texts->context, i);
+    enum pare_status s = model_tokenize(r->model, &text, r->tokens, false, &r->ids, err);
+    if (s) return s;
+    q = (struct pare_sequence){.ids = r->ids.ids, .types = r->ids.types, .len = r->ids.len};
   }
-  struct pare_sequence q = {.ids = ids->ids, .types = ids->types, .len = ids->len};
-  return session_logits(session, &q, 1, *logits, err);
+  *tokens += q.len;
+  size_t need = session_rows(r->model, q.len) * session_columns(r->model);
+  if (need > r->cap) {
+    free(r->logits);
+    r->cap = 0;
+    if (!(r->logits = malloc(need * sizeof(float)))) return error_no_memory(err);
+    r->cap = need;
+  }
+  return session_logits(r->session, &q, 1, r->logits, err);
 }
 
 static enum pare_status read_texts(pare_model *m, const struct calibration_texts *texts, struct watcher *watcher,
                                    const struct pare_progress *progress, struct calibration *out,
                                    struct pare_error *err) {
-  size_t tokens = model_max_tokens(m), cap = 0;
-  if (m->config.task == ARCH_LANGUAGE_MODEL) tokens = size_min(tokens, CALIBRATE_LM_TOKENS);
-  struct encoded ids = {0};
-  float *logits = NULL;
-  pare_session *session;
-  enum pare_status s = session_open(m, tokens, &session, err);
+  struct reader r = {.model = m, .tokens = model_max_tokens(m)};
+  if (m->config.task == ARCH_LANGUAGE_MODEL) r.tokens = size_min(r.tokens, CALIBRATE_LM_TOKENS);
+  enum pare_status s = session_open(m, 0, &r.session, err);
   if (s) return s;
   struct nn_observer observer = {.linear = look, .context = watcher};
-  session->ctx.observer = &observer;
+  r.session->ctx.observer = &observer;
   for (size_t i = 0; !s && i < texts->count; i++) {
-    struct pare_text text = texts->text(texts->context, i);
-    s = read_text(m, session, &text, tokens, &ids, &logits, &cap, err);
-    out->tokens += ids.len;
+    s = read_text(&r, texts, i, &out->tokens, err);
     for (size_t w = 0; !s && w < watcher->count; w++)
       if (watcher->list[w].broken)
         s = error_set(err, PARE_DATA, "%s: row %zu: the input of %s holds a value that is not a number, or infinite",
@@ -115,9 +126,9 @@ static enum pare_status read_texts(pare_model *m, const struct calibration_texts
     if (progress->report && i % 16 == 0) progress->report(progress->context, "calibrating", i, texts->count);
   }
   out->texts = texts->count;
-  encoded_free(&ids);
-  free(logits);
-  session_close(session);
+  encoded_free(&r.ids);
+  free(r.logits);
+  session_close(r.session);
   return s;
 }
 

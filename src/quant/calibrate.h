@@ -17,6 +17,7 @@ struct calibration_texts {
   size_t count;
   struct pare_text (*text)(const void *context, size_t i);
   const void *context;
+  const struct pare_sequence *sequences; // (count) ids as they are, for a model without a tokenizer; or NULL
   const char *path, *sha256;
 };
 

@@ -32,7 +32,7 @@ static enum pare_status add_tensor(struct tensor_list *t, const char *name, cons
                                    struct pare_error *err) {
   size_t len = strlen(name) + strlen(suffix) + 2;
   char *full = malloc(len);
-  if (!full || !part_name(full, len, name, suffix)) {
+  if (!full || !part_tensor_name(full, len, name, suffix)) {
     free(full);
     return error_no_memory(err);
   }

@@ -5,8 +5,8 @@
 #include "golden.h"
 
 #include "base/file.h"
-#include "quant/quantize.h"
 #include "quant/scheme.h"
+#include "quantize_any.h"
 
 enum { MAX_ENGINES = 8, MAX_CASES = 16 };
 
@@ -97,7 +97,7 @@ static void check_scheme(const char *source, const char *scheme, struct cases *c
   char *out = path_join(dir.temp, "model");
   struct pare_quantize_options options = {.scheme = scheme, .even_if_larger = true};
   json_t *record = NULL;
-  must(quantize_model(&engines[0][0], source, out, &options, &record, &err), &err);
+  must(quantize_any(&engines[0][0], source, out, &options, &record, &err), &err);
   check_model(what, out, c);
   json_decref(record);
   free(out);
@@ -115,6 +115,7 @@ static void check_all_schemes(const char *source, const json_t *golden) {
   const struct scheme *all = schemes_all(&count);
   for (size_t i = 0; i < count; i++)
     if (all[i].encoding) check_scheme(source, all[i].name, &c);
+  check_scheme(source, "int8+prune=0.3", &c);
   for (size_t i = 0; i < c.n; i++) golden_free(&read[i]);
 }
 
@@ -134,18 +135,37 @@ static void every_scheme_gives_the_same_bits(void **state) {
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) check_tiny(names[i]);
 }
 
+// Norms with large gains: here llm-int8 has outlier columns in nearly every layer, other ones for every text.
+static void check_outliers(const char *folder, const json_t *golden) {
+  struct golden_case read[MAX_CASES];
+  struct cases c = {.n = size_min(json_array_size(golden), MAX_CASES)};
+  for (size_t i = 0; i < c.n; i++) {
+    read[i] = golden_read(json_array_get(golden, i));
+    c.q[i] = (struct pare_sequence){read[i].ids, read[i].types, read[i].len};
+  }
+  check_model(path_base(folder), folder, &c);
+  for (size_t i = 0; i < c.n; i++) golden_free(&read[i]);
+}
+
+static void outlier_columns_are_each_texts_own(void **state) {
+  (void)state;
+  each_golden(TEST_DIR "/golden/data/llm-int8", 4, check_outliers);
+}
+
 static void shipped_models_give_the_same_bits(void **state) {
   (void)state;
   static uint32_t ids[24], pair[17];
   for (uint32_t i = 0; i < 24; i++) ids[i] = 17 + i * 331 % 8000;
   for (uint32_t i = 0; i < 17; i++) pair[i] = 101 + i * 97 % 8000;
   struct cases c = {.q = {{ids, NULL, 24}, {pair, NULL, 17}, {ids + 3, NULL, 1}}, .n = 3};
-  static const char *const schemes[] = {"f32", "int8", "nf4"};
-  for (size_t i = 0; i < 3; i++) check_scheme(PROJECT_DIR "/models/agnews-gpt2", schemes[i], &c);
+  static const char *const schemes[] = {"f32", "int8", "nf4", "llm-int8", "int8-static"};
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    check_scheme(PROJECT_DIR "/models/agnews-gpt2", schemes[i], &c);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_scheme_gives_the_same_bits),
+                                     cmocka_unit_test(outlier_columns_are_each_texts_own),
                                      cmocka_unit_test(shipped_models_give_the_same_bits)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
