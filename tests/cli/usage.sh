@@ -27,7 +27,8 @@ check_help schemes
 check_help tokenize --pair --decode --input --text-column --max-tokens
 check_help logits --text --pair --ids --input --text-column --max-tokens
 check_help classify --labels --template --multi-label --input --text-column --max-tokens
-check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --even-if-larger --dry-run
+check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --calibrate-rows --calibrate-method --percentile \
+  --even-if-larger --dry-run
 check_help eval --data --limit --labels --template --multi-label --text-column --label-column --max-tokens --seed \
   --output --report --markdown --samples
 check_help compare --schemes --data --report --output --markdown --samples --gate --limit --iterations --seed \
@@ -146,7 +147,14 @@ for command in summarize convert train tune serve load; do
 done
 expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --format gguf
 says gguf
-expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --calibrate "$agnews_csv"
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --calibrate "$agnews_csv"
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-method median
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --percentile 99
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-method percentile --percentile 0
+expect 66 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate files/none.csv
+expect 64 compare agnews-gpt2 --schemes int8,int8-static --data "$agnews_csv"
+expect 64 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --calibrate "$agnews_csv"
 expect 69 quantize agnews-gpt2 -o files/x --scheme q4_k
 says q4_k
 expect 69 compare agnews-gpt2 --schemes q4_k --data "$agnews_csv" --limit 1
