@@ -17,7 +17,6 @@
 struct watch {
   const struct weight *weight; // of the model that computes; NULL: not to be calibrated
   float lo, hi;
-  bool broken; // saw what is no number
   uint64_t values;
   struct histogram *histogram; // NULL: extremes only
 };
@@ -26,6 +25,7 @@ struct watcher {
   struct watch *list; // in plan order
   size_t count, index;
   const struct plan *plan;
+  const struct watch *broken; // the first that saw what is no number
 };
 
 static void look(void *context, const struct weight *w, const float *x, size_t rows, size_t K) {
@@ -43,8 +43,8 @@ static void look(void *context, const struct weight *w, const float *x, size_t r
   watch->lo = lo;
   watch->hi = hi;
   watch->values += rows * K;
-  watch->broken |= bad != 0;
-  if (watch->histogram && !watch->broken) histogram_add(watch->histogram, x, rows * K);
+  if (bad != 0 && !watcher->broken) watcher->broken = watch;
+  if (watch->histogram && !watcher->broken) histogram_add(watch->histogram, x, rows * K);
 }
 
 // Both models have the same weights in the same order.
@@ -119,10 +119,9 @@ static enum pare_status read_texts(pare_model *m, const struct calibration_texts
   r.session->ctx.observer = &observer;
   for (size_t i = 0; !s && i < texts->count; i++) {
     s = read_text(&r, texts, i, &out->tokens, err);
-    for (size_t w = 0; !s && w < watcher->count; w++)
-      if (watcher->list[w].broken)
-        s = error_set(err, PARE_DATA, "%s: row %zu: the input of %s holds a value that is not a number, or infinite",
-                      texts->path, i + 1, watcher->list[w].weight->name);
+    if (!s && watcher->broken)
+      s = error_set(err, PARE_DATA, "%s: row %zu: the input of %s holds a value that is not a number, or infinite",
+                    texts->path, i + 1, watcher->broken->weight->name);
     if (progress->report && i % 16 == 0) progress->report(progress->context, "calibrating", i, texts->count);
   }
   out->texts = texts->count;

@@ -207,6 +207,16 @@ void tables_size(const json_t *record, struct table *t) {
   table_note(t, "MB = 1,000,000 bytes of weight files, scales and zero points included; f32 = 4 bytes per parameter.");
 }
 
+// What a reader must know of how a candidate was made before believing its figures.
+static void note_preparation(struct table *t, const json_t *model) {
+  if (json_is_true(record_get(model, "calibration.same_data")))
+    table_note(t, "%s was calibrated on the file it is judged on here: its figures flatter it.",
+               record_model_label(model));
+  if (record_get(model, "pruning"))
+    table_note(t, "%s: a pruned weight is stored as a zero like any other value, neither smaller nor faster.",
+               record_model_label(model));
+}
+
 void tables_accuracy(const json_t *record, struct table *t) {
   bool compared = record_model_count(record) > 1;
   t->title = "Accuracy";
@@ -228,6 +238,7 @@ void tables_accuracy(const json_t *record, struct table *t) {
       cell_p(t, m, i == 0);
     }
     cell_number(t, m, "f1_macro", "F1", 1, 4);
+    note_preparation(t, m);
   }
   if (compared) table_note(t, "Flips: right to wrong / wrong to right, against the original on the same items.");
 }
