@@ -44,7 +44,7 @@ static enum pare_status measure(const struct kernels *k, const struct stored *a,
   }
   free(x);
   r->sqnr_db = dd > 0 ? 10 * log10(xx / dd) : INFINITY;
-  r->zeros = a->N * a->K ? (double)zeros / (double)(a->N * a->K) : 0;
+  r->zeros = (double)zeros / ((double)a->N * (double)a->K); // every dimension is at least 1
   r->cosine = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 1;
   return PARE_OK;
 }
