@@ -42,7 +42,8 @@ struct nn_ctx {
   struct nn_counters counters;
   // The texts whose rows are being computed: text b is rows offsets[b] .. offsets[b + 1]. llm-int8 picks outlier
   // columns per text. Set by whoever runs a forward pass; a pass that turns to other rows (an encoder's, from a
-  // decoder) sets them itself. An input with another number of rows counts every row as a text of its own.
+  // decoder) or to another order of them (step by step) sets them itself, or NULL. An input with another number of rows
+  // counts every row as a text of its own.
   const size_t *offsets; // (B + 1), or NULL
   size_t B;
 };
