@@ -22,14 +22,13 @@ struct linear_job {
   enum act act;
   float *y;
   size_t nr, panels, row_block;
-  float *scratch;         // (threads, K block, nr)
-  struct nn_turns *turns; // NULL: jobs are taken as they come
+  float *scratch;          // (threads, K block, nr)
+  struct nn_share *shares; // (threads), or NULL: jobs are taken as they come
 };
 
 // The panels of one thread that are still to do: low half the first, high half one past the last. On a line of its own.
 struct nn_share {
   _Alignas(64) _Atomic uint64_t left;
-  size_t first, end; // of all its panels
 };
 
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
@@ -111,31 +110,25 @@ static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
   return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
 }
 
-static size_t share_panel(const struct nn_share *s, size_t i, bool backwards) {
-  return backwards ? s->end - 1 - (i - s->first) : i;
-}
-
 // The next panel of the thread's own share; when that is done, the last one of another's. One is left for every call.
 static size_t claim_panel(const struct linear_job *j, size_t thread) {
   size_t threads = pool_threads(j->pool);
-  bool backwards = j->turns->turn % 2;
   for (size_t i = 0;; i++) {
-    struct nn_share *s = &j->turns->shares[(thread + i) % threads];
-    uint64_t left = atomic_load_explicit(&s->left, memory_order_relaxed);
+    _Atomic uint64_t *share = &j->shares[(thread + i) % threads].left;
+    uint64_t left = atomic_load_explicit(share, memory_order_relaxed);
     for (;;) {
       uint64_t first = left & UINT32_MAX, end = left >> 32;
       if (first == end) break;
-      bool own = i == 0;
-      uint64_t after = own ? end << 32 | (first + 1) : (end - 1) << 32 | first;
-      if (atomic_compare_exchange_weak_explicit(&s->left, &left, after, memory_order_relaxed, memory_order_relaxed))
-        return share_panel(s, own ? first : end - 1, backwards);
+      uint64_t after = i == 0 ? end << 32 | (first + 1) : (end - 1) << 32 | first;
+      if (atomic_compare_exchange_weak_explicit(share, &left, after, memory_order_relaxed, memory_order_relaxed))
+        return i == 0 ? first : end - 1;
     }
   }
 }
 
 static void run_job(void *context, size_t job, size_t thread) {
   const struct linear_job *j = context;
-  size_t panel = j->turns ? claim_panel(j, thread) : job % j->panels, m0 = job / j->panels * j->row_block;
+  size_t panel = j->shares ? claim_panel(j, thread) : job % j->panels, m0 = job / j->panels * j->row_block;
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
     integer_job(j, panel, m0, M);
@@ -188,7 +181,7 @@ static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear
   j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
   bool widens = p->encoding->unpack_panel && !uses_bf16_dot(ctx->kernels, p);
-  j->row_block = j->turns || (widens && p->panels >= 2 * pool_threads(ctx->pool)) ? in->rows : LINEAR_ROW_BLOCK;
+  j->row_block = j->shares || (widens && p->panels >= 2 * pool_threads(ctx->pool)) ? in->rows : LINEAR_ROW_BLOCK;
   pool_run(ctx->pool, run_job, j, p->panels * size_ceil_div(in->rows, j->row_block));
   arena_reset(ctx->arena, mark);
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;
@@ -201,27 +194,24 @@ void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, co
   run_linear(ctx, w, &j);
 }
 
-struct nn_turns nn_turns_begin(struct nn_ctx *ctx) {
-  return (struct nn_turns){.shares = arena_take(ctx->arena, pool_threads(ctx->pool) * sizeof(struct nn_share))};
+struct nn_share *nn_shares_take(struct nn_ctx *ctx) {
+  return arena_take(ctx->arena, pool_threads(ctx->pool) * sizeof(struct nn_share));
 }
 
-size_t nn_turns_scratch_bytes(size_t threads) {
+size_t nn_shares_bytes(size_t threads) {
   return arena_need(threads * sizeof(struct nn_share));
 }
 
-void nn_linear_turn(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
-                    struct nn_turns *turns, float *y) {
+void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
+                     struct nn_share *shares, float *y) {
   size_t threads = pool_threads(ctx->pool), panels = w->packed.panels;
   assert(panels <= UINT32_MAX);
   for (size_t t = 0; t < threads; t++) {
-    struct nn_share *s = &turns->shares[t];
-    s->first = panels * t / threads;
-    s->end = panels * (t + 1) / threads;
-    atomic_store_explicit(&s->left, (uint64_t)s->end << 32 | s->first, memory_order_relaxed);
+    uint64_t first = panels * t / threads, end = panels * (t + 1) / threads;
+    atomic_store_explicit(&shares[t].left, end << 32 | first, memory_order_relaxed);
   }
-  struct linear_job j = {.bias = bias, .in = in, .act = ACT_NONE, .y = y, .turns = turns};
+  struct linear_job j = {.bias = bias, .in = in, .act = ACT_NONE, .y = y, .shares = shares};
   run_linear(ctx, w, &j);
-  turns->turn++;
 }
 
 void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,

@@ -23,7 +23,7 @@ static void run_cells(void *context, size_t job, size_t thread) {
 }
 
 // The recurrent product of a step. Before a text's first word h is zero: what is left is the bias.
-static void recur(struct nn_ctx *ctx, const struct nn_lstm *layer, const float *h, size_t rows, struct nn_turns *turns,
+static void recur(struct nn_ctx *ctx, const struct nn_lstm *layer, const float *h, size_t rows, struct nn_share *shares,
                   float *r) {
   size_t N = layer->h->N, mark = arena_mark(ctx->arena);
   if (!h) {
@@ -31,7 +31,7 @@ static void recur(struct nn_ctx *ctx, const struct nn_lstm *layer, const float *
     return;
   }
   struct nn_input in = nn_input_of(ctx, h, rows, layer->h->K, layer->h->packed.encoding->integer);
-  nn_linear_turn(ctx, layer->h, layer->h_bias->vector, &in, turns, r);
+  nn_linear_again(ctx, layer->h, layer->h_bias->vector, &in, shares, r);
   arena_reset(ctx->arena, mark);
 }
 
@@ -42,11 +42,11 @@ void nn_lstm(struct nn_ctx *ctx, const struct nn_lstm *layer, const struct nn_st
   float *r = arena_take(ctx->arena, most * N * sizeof(float));
   nn_project(ctx, layer->x, layer->x_bias, x, steps->rows, ACT_NONE, gates);
   if (state->fresh) memset(state->c, 0, most * width * sizeof(float));
-  struct nn_turns turns = nn_turns_begin(ctx);
+  struct nn_share *shares = nn_shares_take(ctx);
   const float *h = state->fresh ? NULL : state->h;
   for (size_t t = 0, row = 0; t < steps->count; row += steps->active[t++]) {
     size_t rows = steps->active[t];
-    recur(ctx, layer, h, rows, &turns, r);
+    recur(ctx, layer, h, rows, shares, r);
     struct cell_job j = {ctx->kernels, rows, width, gates + row * N, r, state->c, y + row * width};
     pool_run(ctx->pool, run_cells, &j, size_ceil_div(rows, SEQUENCES_PER_JOB));
     h = j.h;
@@ -59,6 +59,6 @@ void nn_lstm(struct nn_ctx *ctx, const struct nn_lstm *layer, const struct nn_st
 
 size_t nn_lstm_scratch_bytes(const struct kernels *k, size_t rows, size_t sequences, size_t width, size_t threads) {
   return arena_need(rows * 4 * width * sizeof(float)) + arena_need(sequences * 4 * width * sizeof(float)) +
-         nn_turns_scratch_bytes(threads) + nn_input_scratch_bytes(size_max(rows, sequences), width) +
+         nn_shares_bytes(threads) + nn_input_scratch_bytes(size_max(rows, sequences), width) +
          nn_linear_scratch_bytes(k, threads);
 }
