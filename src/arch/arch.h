@@ -84,6 +84,7 @@ struct weights {
   struct weight *global; // one per table row that is not per layer (others unused)
   struct weight *layers; // (arch_layers, rows of the table)
   size_t row_count;
+  size_t folded; // tensors of the file that fold took in, less those it made
 };
 static inline const struct weight *weight_at(const struct weights *w, size_t row) {
   return &w->global[row];

@@ -76,7 +76,7 @@ static enum pare_status read_config(const struct json_t *json, const char *file,
   *out = (struct config){.H = 1, .eps = 1e-5f}; // eps: PyTorch's BatchNorm, not said in any file
   enum pare_status s = config_common(&r, &names, out);
   if (!s && out->task != ARCH_CLASSIFY)
-    s = error_set(err, PARE_UNAVAILABLE, "%s: architectures: an awd_lstm is a classifier or nothing yet", file);
+    s = error_set(err, PARE_UNAVAILABLE, "%s: architectures: expected AWDLSTMForSequenceClassification", file);
   if (!s) s = config_must_be(&r, "bidirectional", false);
   if (!s) s = config_must_be(&r, "qrnn", false);
   if (!s) s = config_must_be(&r, "backwards", false);
@@ -170,6 +170,7 @@ static enum pare_status fold(const struct kernels *k, const struct config *c, st
                        e->name);
     enum pare_status s = fold_layer(k, c, layer, err);
     if (s) return s;
+    w->folded += 4 - 1; // four vectors in, a bias out
   }
   return PARE_OK;
 }
