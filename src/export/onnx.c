@@ -59,7 +59,8 @@ static enum pare_status check(const pare_model *m, const struct plan *plan, cons
 enum pare_status onnx_build_graph(const struct quantized *q, struct onnx_graph **out, struct pare_error *err) {
   *out = onnx_graph_new(q->m->arch->name);
   if (!*out) return error_no_memory(err);
-  struct onnx_build b = {.g = *out, .q = q, .per_token = q->options->onnx_per_token, .err = err};
+  bool per_token = q->options->onnx_per_token;
+  struct onnx_build b = {.g = *out, .q = q, .per_token = per_token, .type8 = per_token ? ONNX_U8 : ONNX_I8, .err = err};
   builders[find_builder(q->m->arch)].build(&b);
   if (b.status) {
     onnx_graph_free(*out);

@@ -11,6 +11,7 @@ struct onnx_build {
   struct onnx_graph *g;
   const struct quantized *q;
   bool per_token;        // activations quantized per token, as pare computes, instead of DynamicQuantizeLinear
+  enum onnx_type type8;  // of 8-bit weights
   const char *quantized; // the value whose u8 form is at hand, for the projections that share an input
   const char *u8, *scale, *zero;
   enum pare_status status; // first failure

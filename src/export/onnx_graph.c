@@ -320,10 +320,11 @@ enum pare_status onnx_graph_bytes(struct onnx_graph *g, size_t *bytes, struct pa
                    *bytes);
 }
 
-// protobuf-c hands over the file in pieces; the weights are never copied into one buffer.
+// protobuf-c hands over the file in pieces.
 struct sink {
   ProtobufCBuffer base;
   struct outfile file;
+  size_t written;
   enum pare_status status;
   struct pare_error *err;
 };
@@ -331,6 +332,7 @@ struct sink {
 static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data) {
   struct sink *s = (struct sink *)buffer; // base is its first member
   if (!s->status) s->status = file_write(&s->file, data, len, s->err);
+  s->written += len;
 }
 
 enum pare_status onnx_graph_write(struct onnx_graph *g, const char *path, struct pare_error *err) {
@@ -340,6 +342,7 @@ enum pare_status onnx_graph_write(struct onnx_graph *g, const char *path, struct
   struct sink sink = {.base = {.append = append}, .err = err};
   sink.status = file_create(path, &sink.file, err);
   if (!sink.status) onnx__model_proto__pack_to_buffer(&g->model, &sink.base);
+  if (!sink.status && sink.written != bytes) sink.status = error_no_memory(err); // it gives up without a word
   if (!sink.status) sink.status = file_commit(&sink.file, err);
   file_discard(&sink.file);
   return sink.status;

@@ -12,7 +12,16 @@
 enum { ONNX_OPSET = 17, ONNX_IR_VERSION = 8 }; // the first opset with LayerNormalization; onnxruntime 1.12 and later
 
 // Element types, numbered as the format does (TensorProto.DataType).
-enum onnx_type { ONNX_F32 = 1, ONNX_U8 = 2, ONNX_I32 = 6, ONNX_I64 = 7, ONNX_BOOL = 9, ONNX_F16 = 10, ONNX_BF16 = 16 };
+enum onnx_type {
+  ONNX_F32 = 1,
+  ONNX_U8 = 2,
+  ONNX_I8 = 3,
+  ONNX_I32 = 6,
+  ONNX_I64 = 7,
+  ONNX_BOOL = 9,
+  ONNX_F16 = 10,
+  ONNX_BF16 = 16
+};
 
 struct onnx_dim {
   const char *name; // a size that only a run knows; NULL: `size`

@@ -7,16 +7,16 @@
 //     per token  q = clip(round(x / s) + z) with s, z of each token, in plain operators; MatMulInteger; minus z times
 //                the column sums of the weights (int32, exact); Cast; Mul by both scales
 //
-// 8-bit weights are written as unsigned numbers, q + 128 with zero point 128. The values are the same, and onnxruntime
-// multiplies unsigned by unsigned exactly on every CPU; its unsigned by signed products saturate on x86 without VNNI.
+// By default 8-bit weights are signed, zero point 0, as onnxruntime's own quantizer writes them: its fastest product,
+// but one that saturates on x86 without VNNI unless the session asks otherwise. Per token, where the point is to have
+// pare's answers, they are unsigned, q + 128 with zero point 128: the same values, and onnxruntime multiplies unsigned
+// by unsigned exactly on every CPU.
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/size.h"
 #include "export/onnx_build.h"
 
-enum { ZERO_POINT = 128 };
+enum { UNSIGNED_ZERO = 128 };
 
 // A row's index in the table, or row_count with the failure set.
 static size_t find_row(struct onnx_build *b, const char *row) {
@@ -62,8 +62,8 @@ static bool is_int8(const struct stored *s) {
   return s->encoding == &encoding_int8 || s->encoding == &encoding_int8_tensor;
 }
 
-static enum onnx_type type_of(const struct stored *s) {
-  if (is_int8(s)) return ONNX_U8;
+static enum onnx_type type_of(const struct onnx_build *b, const struct stored *s) {
+  if (is_int8(s)) return b->type8;
   return s->encoding == &encoding_f32 ? ONNX_F32 : s->encoding == &encoding_f16 ? ONNX_F16 : ONNX_BF16;
 }
 
@@ -84,29 +84,27 @@ static const char *vector(struct onnx_build *b, const struct source *w) {
   return onnx_initializer(b->g, &(struct onnx_tensor){w->name, ONNX_F32, 1, {w->stored->K}, x, bytes});
 }
 
-// The values as (N, K), or as (K, N) when `turned`. 8 bits become unsigned.
+// The values as (N, K), or as (K, N) when `turned`.
 static const char *values(struct onnx_build *b, const struct source *w, bool turned) {
   const struct stored *s = w->stored;
   const struct part *p = &s->parts[0];
   size_t size = part_type_bytes(p->type), bytes = s->N * s->K * size;
   struct onnx_tensor t = {.name = is_int8(s) ? suffixed(b, w->name, "_quantized") : w->name,
-                          .type = type_of(s),
+                          .type = type_of(b, s),
                           .rank = 2,
                           .shape = {turned ? s->K : s->N, turned ? s->N : s->K},
                           .data = p->data,
                           .bytes = bytes};
-  if (turned == s->transposed && !is_int8(s)) return onnx_initializer(b->g, &t);
+  uint8_t flip = t.type == ONNX_U8 ? UNSIGNED_ZERO : 0; // two's complement plus 128
+  if (turned == s->transposed && !flip) return onnx_initializer(b->g, &t);
   uint8_t *out = onnx_take(b->g, bytes);
   const uint8_t *in = p->data;
   for (size_t n = 0; out && n < s->N; n++) {
     for (size_t k = 0; k < s->K; k++) {
       const uint8_t *from = in + size * (s->transposed ? k * s->N + n : n * s->K + k);
       uint8_t *to = out + size * (turned ? k * s->N + n : n * s->K + k);
-      if (is_int8(s)) {
-        *to = (uint8_t)(*from ^ ZERO_POINT); // two's complement plus 128
-      } else {
-        memcpy(to, from, size);
-      }
+      memcpy(to, from, size);
+      *to ^= flip;
     }
   }
   t.data = out;
@@ -129,8 +127,9 @@ static const char *scales(struct onnx_build *b, const struct source *w, bool col
 }
 
 static const char *zero_point(struct onnx_build *b) {
-  static const uint8_t zero = ZERO_POINT;
-  return onnx_initializer(b->g, &(struct onnx_tensor){"weight_zero_point", ONNX_U8, 0, {0}, &zero, 1});
+  static const uint8_t zeros[] = {0, UNSIGNED_ZERO};
+  const uint8_t *zero = &zeros[b->type8 == ONNX_U8];
+  return onnx_initializer(b->g, &(struct onnx_tensor){"weight_zero_point", b->type8, 0, {0}, zero, 1});
 }
 
 // Sum of each output's weights, as the activations' zero point multiplies it. |sum| <= 127 * 65536 < 2^31.
@@ -178,7 +177,7 @@ static void quantize_input(struct onnx_build *b, const char *x) {
   b->zero = onnx_result(b->g, 2);
 }
 
-// matrix: u8 (K, N); scale broadcasts over N.
+// matrix: 8 bits (K, N); scale broadcasts over N.
 static const char *integer_product(struct onnx_build *b, const struct source *w, const char *matrix, const char *scale,
                                    const char *x) {
   struct onnx_graph *g = b->g;
@@ -193,7 +192,7 @@ static const char *integer_product(struct onnx_build *b, const struct source *w,
 static const char *product(struct onnx_build *b, const struct source *w, const char *x) {
   const char *matrix = values(b, w, true);
   if (is_int8(w->stored)) return integer_product(b, w, matrix, scales(b, w, false), x);
-  if (type_of(w->stored) != ONNX_F32) matrix = onnx_cast(b, matrix, ONNX_F32);
+  if (type_of(b, w->stored) != ONNX_F32) matrix = onnx_cast(b, matrix, ONNX_F32);
   return onnx_2(b->g, "MatMul", x, matrix);
 }
 
@@ -240,7 +239,7 @@ const char *onnx_tied_output(struct onnx_build *b, const char *row, const char *
     if (w.stored->encoding == &encoding_int8) scale = onnx_2(b->g, "Reshape", scale, onnx_i64s(b->g, flat, 1));
     return integer_product(b, &w, matrix, scale, x);
   }
-  if (type_of(w.stored) != ONNX_F32) matrix = onnx_cast(b, matrix, ONNX_F32);
+  if (type_of(b, w.stored) != ONNX_F32) matrix = onnx_cast(b, matrix, ONNX_F32);
   return onnx_2(b->g, "MatMul", x, matrix);
 }
 
@@ -248,7 +247,7 @@ const char *onnx_embedding(struct onnx_build *b, const char *row, const char *id
   struct source w;
   if (!find(b, row, ONNX_NO_LAYER, &w)) return NULL;
   const char *x = onnx_2(b->g, "Gather", values(b, &w, false), ids);
-  if (type_of(w.stored) == ONNX_F32) return x;
+  if (type_of(b, w.stored) == ONNX_F32) return x;
   if (!is_int8(w.stored)) return onnx_cast(b, x, ONNX_F32);
   const char *scale = scales(b, &w, true);
   if (w.stored->encoding == &encoding_int8_tensor) return onnx_3(b->g, "DequantizeLinear", x, scale, zero_point(b));
