@@ -205,7 +205,7 @@ enum pare_status pare_quantize(pare_engine *engine, const char *path, const char
   *record = NULL;
   enum pare_status s = find_writer(options->format, &writer, err);
   if (s) return s;
-  s = quantize_write(engine, path, out, options, writer, &tree, err);
+  s = quantize_write(&(struct quantize_job){engine, path, out, options, writer}, &tree, err);
   return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
 }
 
@@ -219,7 +219,7 @@ enum pare_status pare_convert(pare_engine *engine, const char *path, const char 
   *record = NULL;
   enum pare_status s = find_writer(options->format, &writer, err);
   if (s) return s;
-  s = quantize_convert(engine, path, out, &o, writer, &tree, err);
+  s = quantize_convert(&(struct quantize_job){engine, path, out, &o, writer}, &tree, err);
   return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
 }
 

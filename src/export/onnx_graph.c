@@ -67,21 +67,25 @@ static void *grow(struct onnx_graph *g, void *list, size_t count, size_t *cap) {
   return bigger;
 }
 
+// protobuf-c's messages hold char *, which packing only reads.
+static char *unwritten(const char *name) {
+  return (char *)(uintptr_t)name;
+}
+
 struct onnx_graph *onnx_graph_new(const char *name) {
   struct onnx_graph *g = calloc(1, sizeof *g);
   if (!g) return NULL;
   g->model = (Onnx__ModelProto)ONNX__MODEL_PROTO__INIT;
   g->graph = (Onnx__GraphProto)ONNX__GRAPH_PROTO__INIT;
   g->opset = (Onnx__OperatorSetIdProto)ONNX__OPERATOR_SET_ID_PROTO__INIT;
-  static char producer[] = "pare", version[] = PARE_VERSION, standard[] = "";
-  g->opset.domain = standard;
+  g->opset.domain = unwritten("");
   g->opset.has_version = 1;
   g->opset.version = ONNX_OPSET;
   g->opsets[0] = &g->opset;
   g->model.has_ir_version = 1;
   g->model.ir_version = ONNX_IR_VERSION;
-  g->model.producer_name = producer;
-  g->model.producer_version = version;
+  g->model.producer_name = unwritten("pare");
+  g->model.producer_version = unwritten(PARE_VERSION);
   g->model.n_opset_import = 1;
   g->model.opset_import = g->opsets;
   g->model.graph = &g->graph;
@@ -241,7 +245,7 @@ const char *onnx_node(struct onnx_graph *g, const char *op, size_t n, const char
   *node = (Onnx__NodeProto)ONNX__NODE_PROTO__INIT;
   node->op_type = copy_name(g, op);
   node->name = format_name(g, "%s_%zu", op, g->graph.n_node);
-  for (size_t i = 0; i < n; i++) in[i] = (char *)(uintptr_t)inputs[i]; // names of the graph, never written through
+  for (size_t i = 0; i < n; i++) in[i] = unwritten(inputs[i]);
   for (size_t i = 0; i < outputs; i++) out[i] = format_name(g, "%s_%zu.%zu", op, g->graph.n_node, i);
   node->n_input = n;
   node->input = in;

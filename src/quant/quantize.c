@@ -232,23 +232,23 @@ static enum pare_status finish(struct run *r, const char *out, json_t **record, 
 }
 
 // scheme NULL: nothing is quantized.
-static enum pare_status drive(pare_engine *engine, const char *path, const char *out, const struct scheme *scheme,
-                              const struct pare_quantize_options *options, const struct writer *writer, json_t **record,
+static enum pare_status drive(const struct quantize_job *job, const struct scheme *scheme, json_t **record,
                               struct pare_error *err) {
+  const struct pare_quantize_options *options = job->options;
   struct plan plan = {0};
   struct result *results = NULL;
   pare_model *m = NULL;
   enum pare_status s = PARE_OK;
-  if (!out && !options->dry_run) s = error_set(err, PARE_USAGE, "no output directory given");
-  if (!s) s = model_open_stored(engine, path, &m, err);
+  if (!job->out && !options->dry_run) s = error_set(err, PARE_USAGE, "no output directory given");
+  if (!s) s = model_open_stored(job->engine, job->path, &m, err);
   if (!s) s = scheme ? plan_make(m, scheme, options, &plan, err) : plan_keep(m, &plan, err);
-  if (!s && writer->check) s = writer->check(m, &plan, options, err);
+  if (!s && job->writer->check) s = job->writer->check(m, &plan, options, err);
   if (!s && !(results = calloc(plan.count ? plan.count : 1, sizeof *results))) s = error_no_memory(err);
   if (!s && !scheme) take_all(&plan, results);
   if (!s && scheme) s = quantize_all(m, &plan, results, &options->progress, err);
-  struct run run = {.engine = engine, .q = {m, &plan, results, options}, .writer = writer};
-  if (!s) s = finish(&run, out, record, err);
-  if (run.state) writer->release(run.state);
+  struct run run = {.engine = job->engine, .q = {m, &plan, results, options}, .writer = job->writer};
+  if (!s) s = finish(&run, job->out, record, err);
+  job->writer->release(run.state);
   for (size_t i = 0; results && i < plan.count; i++) stored_free(&results[i].stored);
   free(results);
   plan_free(&plan);
@@ -256,24 +256,20 @@ static enum pare_status drive(pare_engine *engine, const char *path, const char 
   return s;
 }
 
-enum pare_status quantize_write(pare_engine *engine, const char *path, const char *out,
-                                const struct pare_quantize_options *options, const struct writer *writer,
-                                json_t **record, struct pare_error *err) {
+enum pare_status quantize_write(const struct quantize_job *job, json_t **record, struct pare_error *err) {
   *record = NULL;
-  if (!options->scheme) return error_set(err, PARE_USAGE, "no scheme given");
+  if (!job->options->scheme) return error_set(err, PARE_USAGE, "no scheme given");
   const struct scheme *scheme;
-  enum pare_status s = scheme_find(options->scheme, &scheme, err);
-  return s ? s : drive(engine, path, out, scheme, options, writer, record, err);
+  enum pare_status s = scheme_find(job->options->scheme, &scheme, err);
+  return s ? s : drive(job, scheme, record, err);
 }
 
-enum pare_status quantize_convert(pare_engine *engine, const char *path, const char *out,
-                                  const struct pare_quantize_options *options, const struct writer *writer,
-                                  json_t **record, struct pare_error *err) {
+enum pare_status quantize_convert(const struct quantize_job *job, json_t **record, struct pare_error *err) {
   *record = NULL;
-  return drive(engine, path, out, NULL, options, writer, record, err);
+  return drive(job, NULL, record, err);
 }
 
 enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
                                 const struct pare_quantize_options *options, json_t **record, struct pare_error *err) {
-  return quantize_write(engine, path, out, options, &writer_hf, record, err);
+  return quantize_write(&(struct quantize_job){engine, path, out, options, &writer_hf}, record, err);
 }

@@ -30,18 +30,20 @@ struct writer {
 };
 extern const struct writer writer_hf;
 
-// See pare_quantize; quantize_model writes a Hugging Face directory, quantize_write what the writer writes. *record:
-// the contract's quantize fields. options->format is not looked at.
+struct quantize_job {
+  pare_engine *engine;
+  const char *path, *out;                      // model directory; output directory, or NULL with dry_run
+  const struct pare_quantize_options *options; // `format` is not looked at
+  const struct writer *writer;
+};
+// See pare_quantize. *record: the contract's quantize fields.
+enum pare_status quantize_write(const struct quantize_job *job, struct json_t **record, struct pare_error *err);
+// See pare_convert: the same without quantizing. The options' scheme and keep are not looked at.
+enum pare_status quantize_convert(const struct quantize_job *job, struct json_t **record, struct pare_error *err);
+// quantize_write as a Hugging Face directory.
 enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
                                 const struct pare_quantize_options *options, struct json_t **record,
                                 struct pare_error *err);
-enum pare_status quantize_write(pare_engine *engine, const char *path, const char *out,
-                                const struct pare_quantize_options *options, const struct writer *writer,
-                                struct json_t **record, struct pare_error *err);
-// See pare_convert: the same without quantizing. options->scheme and keep are not looked at.
-enum pare_status quantize_convert(pare_engine *engine, const char *path, const char *out,
-                                  const struct pare_quantize_options *options, const struct writer *writer,
-                                  struct json_t **record, struct pare_error *err);
 
 // Every scheme: name, bits_per_weight, encoding, method, calibrated, formats, available.
 struct json_t *schemes_record(void);
