@@ -340,7 +340,7 @@ static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data) {
 }
 
 enum pare_status onnx_graph_write(struct onnx_graph *g, const char *path, struct pare_error *err) {
-  size_t bytes;
+  size_t bytes = 0;
   enum pare_status s = onnx_graph_bytes(g, &bytes, err);
   if (s) return s;
   struct sink sink = {.base = {.append = append}, .err = err};
