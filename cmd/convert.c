@@ -52,7 +52,8 @@ static const struct arg_option table[] = {
     {"format", 0, ARG_STRING, offsetof(struct options, format), "FORMAT",
      "hf: config.json and one model.safetensors; onnx: model.onnx, or\nmodel_quantized.onnx for 8-bit weights"},
     {"onnx-per-token", 0, ARG_FLAG, offsetof(struct options, onnx_per_token), NULL,
-     "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; slower"},
+     "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; "
+     "slower"},
     {"dry-run", 0, ARG_FLAG, offsetof(struct options, dry_run), NULL, "show the exact size, write nothing"},
 };
 static const struct arg_spec spec = {

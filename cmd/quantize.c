@@ -61,7 +61,8 @@ static const struct arg_option table[] = {
     {"format", 0, ARG_STRING, offsetof(struct options, format), "FORMAT",
      "hf (default) or onnx: model.onnx, or model_quantized.onnx for int8"},
     {"onnx-per-token", 0, ARG_FLAG, offsetof(struct options, onnx_per_token), NULL,
-     "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; slower"},
+     "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; "
+     "slower"},
     {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate), "FILE",
      "texts for schemes that watch activations"},
     {"even-if-larger", 0, ARG_FLAG, offsetof(struct options, even_if_larger), NULL,

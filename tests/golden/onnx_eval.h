@@ -139,7 +139,7 @@ static inline size_t broadcast_at(const struct value *v, const struct value *out
 
 static inline void run_elementwise(const struct op *o) {
   size_t n = o->node->n_input, dims[EVAL_RANK], rank = 0;
-  struct value in[3];
+  struct value in[3] = {0};
   for (size_t i = 0; i < n; i++) in[i] = *op_in(o, i), rank = in[i].rank > rank ? in[i].rank : rank;
   for (size_t d = 0; d < rank; d++) dims[d] = 1;
   for (size_t i = 0; i < n; i++) {
