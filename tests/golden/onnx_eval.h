@@ -139,7 +139,7 @@ static inline size_t broadcast_at(const struct value *v, const struct value *out
 
 static inline void run_elementwise(const struct op *o) {
   size_t n = o->node->n_input, dims[EVAL_RANK], rank = 0;
-  struct value in[3] = {0};
+  struct value in[3];
   for (size_t i = 0; i < n; i++) in[i] = *op_in(o, i), rank = in[i].rank > rank ? in[i].rank : rank;
   for (size_t d = 0; d < rank; d++) dims[d] = 1;
   for (size_t i = 0; i < n; i++) {
@@ -204,17 +204,17 @@ static inline void run_unsqueeze(const struct op *o) {
 
 // Rows along an axis; ids of any rank.
 static inline void run_gather(const struct op *o) {
-  struct value in = *op_in(o, 0), ids = *op_in(o, 1);
+  const struct value *in = op_in(o, 0), *ids = op_in(o, 1);
   size_t axis = (size_t)op_int(o, "axis", 0), dims[EVAL_RANK], rank = 0, outer = 1, inner = 1;
-  for (size_t i = 0; i < axis; i++) outer *= dims[rank++] = in.dims[i];
-  for (size_t i = 0; i < ids.rank; i++) dims[rank++] = ids.dims[i];
-  for (size_t i = axis + 1; i < in.rank; i++) inner *= dims[rank++] = in.dims[i];
+  for (size_t i = 0; i < axis; i++) outer *= dims[rank++] = in->dims[i];
+  for (size_t i = 0; i < ids->rank; i++) dims[rank++] = ids->dims[i];
+  for (size_t i = axis + 1; i < in->rank; i++) inner *= dims[rank++] = in->dims[i];
   struct value *out = op_out(o, rank, dims);
   for (size_t b = 0; b < outer; b++) {
-    for (size_t i = 0; i < ids.count; i++) {
-      assert_true(ids.x[i] >= 0 && ids.x[i] < (double)in.dims[axis]);
-      size_t row = b * in.dims[axis] + (size_t)ids.x[i];
-      memcpy(out->x + (b * ids.count + i) * inner, in.x + row * inner, inner * sizeof *in.x);
+    for (size_t i = 0; i < ids->count; i++) {
+      assert_true(ids->x[i] >= 0 && ids->x[i] < (double)in->dims[axis]);
+      size_t row = b * in->dims[axis] + (size_t)ids->x[i];
+      memcpy(out->x + (b * ids->count + i) * inner, in->x + row * inner, inner * sizeof *in->x);
     }
   }
 }
