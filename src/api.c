@@ -1,6 +1,6 @@
-// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, lists. (api_eval.c:
-// data, quantizing and the main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing
-// else is decided.
+// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, lists. (api_quantize.c:
+// quantizing and converting; api_eval.c: data and the main job; api_record.c: records.) Thin on purpose: arguments are
+// adapted here and nothing else is decided.
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>

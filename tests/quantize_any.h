@@ -14,7 +14,8 @@ static inline enum pare_status quantize_any(pare_engine *engine, const char *pat
   struct scheme_choice choice;
   enum pare_status s = scheme_parse(options->scheme, &choice, err);
   bool calibrates = !s && choice.scheme->calibrated;
-  return quantize_calibrated(engine, path, out, options, calibrates ? &texts : NULL, record, err);
+  struct quantize_job job = {engine, path, out, options, &writer_hf, calibrates ? &texts : NULL};
+  return quantize_write(&job, record, err);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include "quant/plan.h"
 
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,9 @@ enum pare_status plan_make(const pare_model *m, const struct pare_quantize_optio
   scheme_name(&p.wanted, out->name, sizeof out->name);
   if (out->portable && out->scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
+  if (out->portable && m->arch->ours)
+    return error_set(err, PARE_USAGE, "%s: %s has no portable form: no other tool reads it quantized", m->path,
+                     m->arch->name);
   size_t count = 0;
   model_each_weight(m, count_item, &count);
   out->items = calloc(count ? count : 1, sizeof *out->items);
@@ -183,6 +187,33 @@ bool plan_calibrates(const struct plan *p) {
   for (size_t i = 0; i < p->count; i++)
     if (p->items[i].scheme && p->items[i].scheme->calibrated) return true;
   return false;
+}
+
+static const struct scheme *scheme_of(const struct encoding *e) {
+  size_t count;
+  const struct scheme *all = schemes_all(&count);
+  for (size_t i = 0; i < count; i++)
+    if (all[i].encoding == e) return &all[i];
+  return NULL;
+}
+
+static void keep_item(void *context, const struct arch_row *row, const struct weight *w) {
+  struct plan *p = context;
+  bool vector = row->k == D_NONE;
+  p->items[p->count++] = (struct plan_item){.row = row,
+                                            .weight = w,
+                                            .scheme = vector ? NULL : scheme_of(w->stored.encoding),
+                                            .vector = vector ? w->stored.encoding : NULL};
+}
+
+enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err) {
+  size_t count = 0;
+  model_each_weight(m, count_item, &count);
+  *out = (struct plan){.items = calloc(count ? count : 1, sizeof *out->items)};
+  if (!out->items) return error_no_memory(err);
+  snprintf(out->name, sizeof out->name, "%s", m->scheme);
+  model_each_weight(m, keep_item, out);
+  return PARE_OK;
 }
 
 void plan_free(struct plan *p) {

@@ -15,8 +15,8 @@ struct plan_item {
 struct plan {
   struct plan_item *items;
   size_t count;
-  const struct scheme *scheme; // the one asked for
-  char name[64];               // as users write it, pruning included
+  const struct scheme *scheme; // the one asked for; NULL when nothing is quantized
+  char name[64];               // as users write it, pruning included; or the source's own
   bool portable;               // as opened by the other tool: plain tensors all F16
   const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
 };
@@ -27,6 +27,9 @@ struct plan {
 // looked up have no input to calibrate: int8-static leaves them int8. Pruning is for linear layers' own weights.
 enum pare_status plan_make(const pare_model *m, const struct pare_quantize_options *options, struct plan *out,
                            struct pare_error *err);
+// Every weight as the source stores it: items' schemes are NULL for vectors only, else the first scheme of the
+// encoding.
+enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err);
 void plan_free(struct plan *p);
 bool plan_calibrates(const struct plan *p); // some tensor's scheme wants the range of its input
 

@@ -81,6 +81,24 @@ expect 1 compare --study fail.yaml --limit 40 --iterations 5 --markdown f.md
 says FAIL
 [ -s f.md ] || fail 'no report of a failed study'
 
+# Texts to calibrate on lie beside the study file, whatever folder the command runs in; they are missed or too many by name.
+mkdir -p elsewhere
+cp news.csv elsewhere/ranges.csv
+sed 's/schemes: \[int8, nf4\]/calibrate: ranges.csv, schemes: [int8, int8-static]/' pass.yaml >elsewhere/static.yaml
+cp news.csv elsewhere/news.csv
+expect 0 compare --study elsewhere/static.yaml --limit 20 --iterations 5 --output c.json
+holds '[.parts[0].record.models[].calibration.file] == [null, null, "ranges.csv"]' c.json
+expect 0 report c.json
+sed 's/calibrate: ranges.csv, //' elsewhere/static.yaml >elsewhere/missed.yaml
+expect 64 compare --study elsewhere/missed.yaml --limit 20 --iterations 5
+says int8-static 'needs texts to calibrate on'
+sed 's/, int8-static//' elsewhere/static.yaml >elsewhere/many.yaml
+expect 64 compare --study elsewhere/many.yaml --limit 20 --iterations 5
+says 'none of the schemes calibrates'
+sed 's/ranges.csv/gone.csv/' elsewhere/static.yaml >elsewhere/gone.yaml
+expect 66 compare --study elsewhere/gone.yaml --limit 20 --iterations 5
+says gone.csv
+
 # What is wrong in a study file is named with its line, before any work.
 refused() { # TEXT SED_EXPRESSION
   sed -E "$2" study.yaml >bad.yaml

@@ -28,7 +28,8 @@ check_help tokenize --pair --decode --input --text-column --max-tokens
 check_help logits --text --pair --ids --input --text-column --max-tokens
 check_help classify --labels --template --multi-label --input --text-column --max-tokens
 check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --calibrate-rows --calibrate-method --percentile \
-  --even-if-larger --dry-run
+  --even-if-larger --dry-run --onnx-per-token
+check_help convert '-o, --output' --format --onnx-per-token --dry-run
 check_help eval --data --limit --labels --template --multi-label --text-column --label-column --max-tokens --seed \
   --output --report --markdown --samples
 check_help compare --schemes --data --report --output --markdown --samples --gate --limit --iterations --seed \
@@ -73,6 +74,16 @@ says '-o OUT'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int9
 says int9 int8
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --format tar
+expect 64 convert
+expect 64 convert agnews-gpt2 -o files/x
+says '--format'
+expect 64 convert agnews-gpt2 --format onnx
+says '-o OUT'
+expect 64 convert agnews-gpt2 -o files/x --format tar
+says "found 'tar'"
+expect 64 convert agnews-gpt2 -o files/x --format hf --onnx-per-token
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --onnx-per-token
+says '--onnx-per-token' '--format onnx'
 expect 64 eval agnews-gpt2
 says '--data'
 expect 64 compare agnews-gpt2 --data "$agnews_csv"
@@ -140,7 +151,7 @@ expect 66 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --gate none.ya
 says none.yaml
 
 # 69: named by the documentation, not here.
-for command in summarize convert train tune serve load; do
+for command in summarize train tune serve load; do
   expect 69 "$command"
   says "$command is not built yet"
   expect 69 "$command" agnews-gpt2 --some-option
@@ -155,6 +166,13 @@ expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agn
 expect 66 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate files/none.csv
 expect 64 compare agnews-gpt2 --schemes int8,int8-static --data "$agnews_csv"
 expect 64 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --calibrate "$agnews_csv"
+expect 69 convert agnews-gpt2 -o files/x --format gguf
+expect 69 quantize agnews-gpt2 -o files/x --scheme nf4 --format onnx
+says nf4 onnx 'int8-tensor'
+expect 69 quantize agnews-gpt2 -o files/x --scheme llm-int8 --format onnx
+says llm-int8 onnx 'int8-tensor'
+expect 69 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-rows 4 --format onnx
+says int8-static onnx 'int8-tensor'
 expect 69 quantize agnews-gpt2 -o files/x --scheme q4_k
 says q4_k
 expect 69 compare agnews-gpt2 --schemes q4_k --data "$agnews_csv" --limit 1

@@ -70,8 +70,8 @@ static json_t *run(struct model_files *f, const struct pare_quantize_options *op
   char *out = path_join(f->dir.temp, "out");
   struct calibration_texts texts = {.count = count, .sequences = sequences, .path = "a/few.txt", .sha256 = "0123"};
   files_write(f);
-  enum pare_status s =
-      quantize_calibrated(&engine, f->dir.temp, out, options, sequences ? &texts : NULL, &record, &err);
+  struct quantize_job job = {&engine, f->dir.temp, out, options, &writer_hf, sequences ? &texts : NULL};
+  enum pare_status s = quantize_write(&job, &record, &err);
   if (s != expected) fail_msg("expected status %d, found %d: %s", expected, s, err.text);
   if (needle && !strstr(err.text, needle)) fail_msg("the message does not hold \"%s\": %s", needle, err.text);
   if (s) assert_false(file_is_dir(out));
