@@ -160,7 +160,7 @@ static enum pare_status prefill(struct generator *g, struct pare_error *err) {
   for (size_t i = 0; !s && i < g->count; i++) {
     struct stream *q = &g->streams[i];
     decoder_reset(g->decoder, i);
-    struct decoder_step step = {i, q->ids, q->len};
+    struct decoder_step step = {.slot = i, .ids = q->ids, .len = q->len};
     s = decoder_run(g->decoder, &step, 1, g->logits, err);
     if (!s) s = advance(g, q, g->logits, err);
   }
@@ -174,7 +174,7 @@ static enum pare_status step_all(struct generator *g, bool *any, struct pare_err
   for (size_t i = 0; i < g->count; i++) {
     struct stream *q = &g->streams[i];
     if (q->done) continue;
-    steps[n] = (struct decoder_step){i, &q->ids[q->len - 1], 1};
+    steps[n] = (struct decoder_step){.slot = i, .ids = &q->ids[q->len - 1], .len = 1};
     live[n++] = q;
   }
   *any = n > 0;
@@ -190,7 +190,8 @@ static enum pare_status finish_group(struct generator *g, struct pare_generation
     uint32_t *ids = malloc((n ? n : 1) * sizeof *ids);
     if (!ids) return error_no_memory(err);
     memcpy(ids, q->ids + q->prompt_len, n * sizeof *ids);
-    out[q->index] = (struct pare_generation){q->text, q->text_len, ids, n, q->finish};
+    out[q->index] =
+        (struct pare_generation){.text = q->text, .text_len = q->text_len, .ids = ids, .count = n, .finish = q->finish};
     q->text = NULL;
   }
   return PARE_OK;
