@@ -164,7 +164,7 @@ struct pare_generate_options {
   const char *const *stop;   // the answer ends before the first of these
   size_t stop_count;
   // Called with each piece of prompt `index`'s answer once it can no longer change; NULL: not streamed.
-  // A beam search knows its answer only at the end: it comes in one piece.
+  // With beams, min_tokens or no_repeat_ngram, and from an encoder-decoder, an answer comes in one piece.
   void (*on_text)(void *context, size_t index, const char *text, size_t len);
   void *context;
   size_t beams;            // 0: 1. Above 1: beam search, which excludes a temperature; at most 64

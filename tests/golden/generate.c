@@ -147,7 +147,7 @@ static void check_steps(const char *dir) {
   uint32_t ids[N];
   for (uint32_t i = 0; i < N; i++) ids[i] = (7 + i * i * 31) % (uint32_t)m->config.V;
   size_t V = m->config.V, count;
-  struct golden_case whole = {ids, (uint8_t[N]){0}, N};
+  struct golden_case whole = {.ids = ids, .types = (uint8_t[N]){0}, .len = N};
   float *all = golden_run(m, &whole, &count), *logits = calloc(3 * V, sizeof *logits);
   const float *last = all + (N - 1) * V;
   struct decoder *d;
