@@ -247,7 +247,7 @@ static void no_numbers_do_no_harm(void **state) {
         fill(f, f->list[v % f->count].name, values[v]);
         fill(f, f->list[f->count / 2].name, values[v]);
         pare_model *m = files_model(f, &engines[e]);
-        struct golden_case c = {ids, types, 31};
+        struct golden_case c = {.ids = ids, .types = types, .len = 31};
         free(golden_run(m, &c, &columns));
         model_close(m);
         files_close(f);
