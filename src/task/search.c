@@ -173,7 +173,7 @@ static void move_streams(const struct search *s, struct text *t, const size_t *p
 
 static enum pare_status advance_beams(const struct search *s, struct text *t, struct pare_error *err) {
   size_t N = s->c->beams, V = s->m->config.V, parents[GENERATION_MAX_BEAMS];
-  const float *rows[GENERATION_MAX_BEAMS];
+  const float *rows[GENERATION_MAX_BEAMS] = {NULL};
   // All beams begin with the same ids, read once: one row stands for all.
   size_t n = t->begun ? N : 1;
   for (size_t i = 0; i < n; i++)
