@@ -5,9 +5,11 @@ golden.json: [{ids, decoder_ids, logits, rows?}], teacher-forced logits of the d
 The odd sizes are on purpose; tools/golden_beams.py adds what the models generate."""
 import json
 import os
+import shutil
 import sys
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BartConfig, BartForConditionalGeneration, BartForSequenceClassification, PreTrainedTokenizerFast)
@@ -64,6 +66,24 @@ def random_ids(n, vocab_size):
     return [0] + torch.randint(5, vocab_size, (n - 2,)).tolist() + [2] if n > 1 else [2]
 
 
+def write_cases(folder, cases):
+    with open(os.path.join(folder, "golden.json"), "w") as f:
+        json.dump(cases, f)
+        f.write("\n")
+
+
+def write_copies(folder, source, cases):
+    """The same model as some files hold it: no prefix, and the tied matrix under every name but its own."""
+    os.makedirs(folder, exist_ok=True)
+    tensors = {k.removeprefix("model."): v for k, v in load_file(os.path.join(source, "model.safetensors")).items()}
+    shared = tensors.pop("shared.weight")
+    for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"):
+        tensors[name] = shared.clone()
+    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    shutil.copy(os.path.join(source, "config.json"), folder)
+    write_cases(folder, cases)
+
+
 def main():
     out = sys.argv[1] if len(sys.argv) > 1 else DEFAULT_OUT
     torch.set_num_threads(1)
@@ -97,9 +117,9 @@ def main():
             with open(os.path.join(folder, "config.json"), "w") as f:
                 json.dump(config, f, indent=2)
                 f.write("\n")
-        with open(os.path.join(folder, "golden.json"), "w") as f:
-            json.dump(cases, f)
-            f.write("\n")
+        write_cases(folder, cases)
+        if name == "bart-f16":
+            write_copies(os.path.join(out, "bart-copies"), folder, cases)
 
 
 if __name__ == "__main__":
