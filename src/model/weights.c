@@ -187,6 +187,10 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
     return error_set(err, PARE_DATA, "%s: tensor %s: expected F32, F16 or BF16, found %s", t->file, w->name,
                      dtype_name(t->dtype));
   if (!same_shape(&p, t)) return wrong_shape(t, 1, p.shape, err);
+  if (t->rank == 2) { // (1, N): kept, so that it is written as it came
+    p.rank = t->rank;
+    memcpy(p.shape, t->shape, 2 * sizeof *p.shape);
+  }
   const struct encoding *const floats[] = {&encoding_f32, &encoding_f16, &encoding_bf16};
   w->stored = (struct stored){.encoding = floats[p.type], .N = 1, .K = w->N, .part_count = 1};
   p.data = t->data;

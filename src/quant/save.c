@@ -113,6 +113,8 @@ static json_t *compressed_tensors_config(const struct plan *p) {
   json_t *ignore = json_array();
   for (size_t i = 0; i < p->count; i++) {
     const struct plan_item *item = &p->items[i];
+    // A tied output has no tensor of its own, yet the other tool would look for one in 8 bits.
+    if (item->row->tied_output) json_array_append_new(ignore, json_string("lm_head"));
     if (item->row->role != ROLE_LINEAR || !item->scheme || item->scheme->method != &method_cast) continue;
     json_array_append_new(ignore, json_stringn(item->weight->name, strlen(item->weight->name) - strlen(".weight")));
   }
