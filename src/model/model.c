@@ -36,7 +36,7 @@ static enum pare_status load_config(pare_model *m, const char *dir, struct pare_
   }
   if (!s && !(m->arch = arch_find(type)))
     s = error_set(err, PARE_UNAVAILABLE,
-                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)", file, type);
+                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart are)", file, type);
   if (!s) s = m->arch->read_config(m->config_json, file, &m->config, err);
   free(file);
   return s;
