@@ -104,7 +104,7 @@ def kinds_of_characters(tokenizer):
     for c in CHARS:
         if masks[c] != before and c >= 128:
             runs.append(f"{{0x{c:X}, 0x{masks[c]:X}}}")
-        before = masks[c] if c >= 127 else None
+        before = masks[c] if c >= 128 else None
     return [f"0x{masks[c]:X}" for c in range(128)], runs
 
 
