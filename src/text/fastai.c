@@ -13,6 +13,7 @@ void fastai_free(struct fastai *f) {
 }
 
 static bool add_text(struct codes *out, struct text_span text) {
+  if (text.len == 0) return true;
   if (!codes_reserve(out, text.len)) return false;
   uint32_t *to = out->data + out->len;
   for (size_t i = 0, n; i < text.len; i += n) *to++ = unicode_read(text.data + i, &n);

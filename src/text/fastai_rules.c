@@ -240,7 +240,7 @@ static bool lowercase(struct codes *text, struct codes *spare) {
   while (start < end && char_is(spare->data[start], KIND_SPACE)) start++;
   while (end > start && char_is(spare->data[end - 1], KIND_SPACE)) end--;
   text->len = 0;
-  return add(text, spare->data + start, end - start);
+  return start == end || add(text, spare->data + start, end - start);
 }
 
 const struct fastai_rule *fastai_rule_find(const char *name) {

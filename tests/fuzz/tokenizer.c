@@ -62,25 +62,28 @@ static enum pare_status open_json(const void *json, size_t len, struct tokenizer
   return status;
 }
 
-static void run(const void *json, size_t json_len, bool ours, const char *text, size_t len) {
-  struct tokenizer *t;
-  struct pare_error err = {.code = PARE_OK};
-  if (open_json(json, json_len, &t, &err) == PARE_OK) {
-    check(t, text, len);
-  } else if (!err.text[0] || ours) {
-    abort();
-  }
-  tokenizer_close(t);
+static void run_ours(struct tokenizer **t, const char *json, const char *text, size_t len) {
+  struct pare_error err;
+  if (!*t && open_json(json, strlen(json), t, &err)) abort(); // once; it stays open
+  check(*t, text, len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static struct tokenizer *bytes, *fastai;
   const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
-  if (nul) {
-    size_t json_len = (size_t)(nul - data);
-    run(data, json_len, false, (const char *)nul + 1, size - json_len - 1);
-  } else {
-    run(small, sizeof small - 1, true, (const char *)data, size);
-    run(words, sizeof words - 1, true, (const char *)data, size);
+  if (!nul) {
+    run_ours(&bytes, small, (const char *)data, size);
+    run_ours(&fastai, words, (const char *)data, size);
+    return 0;
   }
+  size_t json_len = (size_t)(nul - data);
+  struct tokenizer *t;
+  struct pare_error err = {.code = PARE_OK};
+  if (open_json(data, json_len, &t, &err) == PARE_OK) {
+    check(t, (const char *)nul + 1, size - json_len - 1);
+  } else if (!err.text[0]) {
+    abort();
+  }
+  tokenizer_close(t);
   return 0;
 }
