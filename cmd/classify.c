@@ -6,7 +6,7 @@
 #include "command.h"
 
 struct options {
-  struct args_common common;
+  struct preference use;
   const char *input, *text_column, *labels, *template_text;
   bool multi_label;
   size_t max_tokens;
@@ -16,6 +16,7 @@ enum { CHUNK = 64 }; // texts answered before they are printed
 
 struct job {
   const struct options *o;
+  const struct opened *opened;
   const pare_model *model;
   pare_session *session;
   struct pare_classify_options classify;
@@ -51,7 +52,9 @@ static void print_json(const struct job *j, const struct pare_text *text, const 
   for (size_t i = 0; i < j->labels; i++) printf("%c%.9g", i ? ',' : '[', (double)scores[j->order[i]]);
   printf("],\"logits\":");
   for (size_t i = 0; i < j->labels; i++) printf("%c%.9g", i ? ',' : '[', (double)logits[j->order[i]]);
-  puts("]}");
+  putchar(']');
+  output_json_used(j->opened);
+  puts("}");
 }
 
 enum { LABEL_COLUMNS = 20, SCORE_COLUMNS = 8 };
@@ -73,7 +76,7 @@ static void print_all_labels(const struct job *j, const float *scores) {
 }
 
 static enum pare_status answer_all(struct job *j, const struct inputs *in, struct pare_error *err) {
-  bool json = j->o->common.json;
+  bool json = j->o->use.common.json;
   size_t width = output_width();
   if (!json && in->count > 1) {
     output_cell("text", 4, width - LABEL_COLUMNS - SCORE_COLUMNS - 2);
@@ -127,8 +130,10 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   if (status == PARE_OK && args->count == 1 && !o->input) {
     status = error_set(err, PARE_USAGE, "classify: expected TEXT, --input FILE or - after MODEL, found none");
   }
-  if (status == PARE_OK) status = open_session(&o->common, args->words[0], &opened, err);
+  if (status == PARE_OK) status = open_preferred(&o->use, args->words[0], &opened, err);
+  if (status == PARE_OK) status = pare_session_open(opened.model, NULL, &opened.session, err);
   if (status == PARE_OK) status = inputs_read(&source, &in, err);
+  j.opened = &opened;
   j.model = opened.model;
   j.session = opened.session;
   j.classify = (struct pare_classify_options){.labels = labels.count ? labels.phrases : NULL,
@@ -175,6 +180,8 @@ static const struct arg_spec spec = {
         "highest score first.",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
+    .shared = preference_table,
+    .shared_count = PREFERENCE_OPTIONS,
     .example =
         "  pare classify agnews-gpt2 \"Oil prices fall as OPEC raises output\"\n"
         "  pare classify nli-minilm \"The match ended in a draw\" --labels sports,business,science\n",
@@ -182,6 +189,6 @@ static const struct arg_spec spec = {
 };
 
 enum pare_status cmd_classify(int argc, char **argv, struct pare_error *err) {
-  struct options o = {.common = {0}};
+  struct options o = {.use = {.common = {0}}};
   return args_run(&spec, argc, argv, &o, err);
 }

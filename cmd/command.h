@@ -20,6 +20,7 @@ enum pare_status cmd_perplexity(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_eval(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_report(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_bench(int argc, char **argv, struct pare_error *err);
 
 // ---- models (resolve.c) ----
@@ -39,6 +40,7 @@ enum pare_status resolve_model(const char *name, char **path, struct pare_error 
 // ---- engine and model opened together ----
 struct opened {
   char *path;
+  struct pare_used used; // open_model with a preference
   pare_engine *engine;
   pare_model *model;     // open_model only
   pare_session *session; // open_session only
@@ -46,6 +48,19 @@ struct opened {
 enum pare_status open_engine(const struct args_common *common, struct opened *out, struct pare_error *err);
 enum pare_status open_model(const struct args_common *common, const char *name, struct opened *out,
                             struct pare_error *err);
+// Commands that answer use the quantized model unless told otherwise. Their option structs begin with this one, their
+// tables of options share preference_table. A fallback is said once on standard error.
+struct preference {
+  struct args_common common;
+  const char *quantized;
+  bool original;
+};
+enum { PREFERENCE_OPTIONS = 2 };
+extern const struct arg_option preference_table[PREFERENCE_OPTIONS];
+enum pare_status open_preferred(const struct preference *p, const char *name, struct opened *out,
+                                struct pare_error *err);
+// ,"model_used":"quantized","fallback":null
+void output_json_used(const struct opened *o);
 enum pare_status open_session(const struct args_common *common, const char *name, struct opened *out,
                               struct pare_error *err);
 void opened_close(struct opened *o); // accepts a zeroed struct

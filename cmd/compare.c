@@ -7,7 +7,7 @@
 
 struct options {
   struct evaluation evaluation;
-  const char *schemes, *gate;
+  const char *schemes, *gate, *study;
   size_t iterations;
 };
 
@@ -21,12 +21,41 @@ struct prepared {
   struct opened opened;
 };
 
+// A study file says itself what is compared and on what.
+static enum pare_status check_study(const struct options *o, const struct args *args, struct pare_error *err) {
+  const struct evaluation *e = &o->evaluation;
+  if (args->count || o->schemes || o->gate || e->data || e->labels || e->samples)
+    return error_set(err, PARE_USAGE,
+                     "compare: --study FILE names models, schemes, data and gates: expected no others beside it");
+  if (!file_exists(o->study)) return error_set(err, PARE_NOFILE, "no study file %s", o->study);
+  return evaluation_check_outputs(e, err);
+}
+
 static enum pare_status check(const struct options *o, const struct args *args, struct pare_error *err) {
+  if (o->study) return check_study(o, args, err);
   if (args->count < 1) return error_set(err, PARE_USAGE, "compare: expected MODEL, found nothing");
   if (!o->schemes && args->count == 1)
     return error_set(err, PARE_USAGE, "compare: expected --schemes a,b,c or CANDIDATE directories");
   if (o->gate && !file_exists(o->gate)) return error_set(err, PARE_NOFILE, "no gate file %s", o->gate);
   return evaluation_check(&o->evaluation, "compare", err);
+}
+
+static enum pare_status find_model(void *context, const char *name, char **path, struct pare_error *err) {
+  (void)context;
+  return resolve_model(name, path, err);
+}
+
+static enum pare_status study(const struct options *o, const struct args *args, struct prepared *p,
+                              pare_record **record, struct pare_error *err) {
+  struct progress progress;
+  struct pare_study_options options = {
+      .find_model = find_model, .limit = o->evaluation.limit, .iterations = o->iterations, .command = args->command};
+  enum pare_status status = open_engine(&o->evaluation.common, &p->opened, err);
+  if (status != PARE_OK) return status;
+  options.progress = progress_start(&progress, &o->evaluation.common);
+  status = pare_study(p->opened.engine, o->study, &options, record, err);
+  progress_end(&progress);
+  return status;
 }
 
 static enum pare_status prepare(const struct options *o, const struct args *args, struct prepared *p,
@@ -74,8 +103,12 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   struct prepared p = {0};
   pare_record *record = NULL;
   enum pare_status status = check(o, args, err);
-  if (status == PARE_OK) status = prepare(o, args, &p, err);
-  if (status == PARE_OK) status = compare(o, args, &p, &record, err);
+  if (status == PARE_OK && o->study) {
+    status = study(o, args, &p, &record, err);
+  } else {
+    if (status == PARE_OK) status = prepare(o, args, &p, err);
+    if (status == PARE_OK) status = compare(o, args, &p, &record, err);
+  }
   if (record) { // whatever the gate said: a failed gate is when the files are wanted most
     struct pare_error print_err = {0};
     enum pare_status printed = evaluation_print(&o->evaluation, record, &print_err);
@@ -94,12 +127,14 @@ static const struct arg_option table[] = {
      "quantize MODEL in these ways; `pare schemes` lists them"},
     {"gate", 0, ARG_STRING, offsetof(struct options, gate), "FILE",
      "limits (YAML or JSON); exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE"},
+    {"study", 0, ARG_STRING, offsetof(struct options, study), "FILE",
+     "several comparisons and one report, as a study file says\n(docs/studies.md; studies/ holds five)"},
     {"iterations", 0, ARG_SIZE, offsetof(struct options, iterations), "N",
      "latency runs per model (300); P95 needs 59, P99 needs 299"},
 };
 static const struct arg_spec spec = {
     .name = "compare",
-    .usage = "MODEL (--schemes A,B,C | CANDIDATE...) --data FILE [options]",
+    .usage = "MODEL (--schemes A,B,C | CANDIDATE...) --data FILE [options]\n       pare compare --study FILE [options]",
     .about =
         "The main job. Quantizes MODEL in several ways (or takes directories quantized earlier), runs every candidate "
         "and the\n"

@@ -7,8 +7,8 @@
 #include "base/error.h"
 
 // Two outputs of one name: the second would silently replace the first.
-static enum pare_status check_outputs(const struct evaluation *e, struct pare_error *err) {
-  const char *const paths[] = {e->output, e->report, e->markdown, e->samples};
+enum pare_status evaluation_check_outputs(const struct evaluation *e, struct pare_error *err) {
+  const char *const paths[] = {e->output, e->report, e->markdown, e->text, e->samples};
   enum { COUNT = sizeof paths / sizeof paths[0] };
   for (size_t i = 0; i < COUNT; i++) {
     for (size_t k = 0; k < i; k++) {
@@ -24,7 +24,7 @@ static enum pare_status check_outputs(const struct evaluation *e, struct pare_er
 enum pare_status evaluation_check(const struct evaluation *e, const char *command, struct pare_error *err) {
   if (!e->data) return error_set(err, PARE_USAGE, "%s: expected --data FILE", command);
   enum pare_status status = labels_check_template(e->labels, e->template_text, err);
-  return status == PARE_OK ? check_outputs(e, err) : status;
+  return status == PARE_OK ? evaluation_check_outputs(e, err) : status;
 }
 
 struct pare_compare_options evaluation_options(const struct evaluation *e, const struct labels *labels,
@@ -47,6 +47,7 @@ enum pare_status evaluation_print(const struct evaluation *e, const pare_record 
   enum pare_status status = output_file(record, PARE_JSON, e->output, err);
   if (status == PARE_OK) status = output_file(record, PARE_HTML, e->report, err);
   if (status == PARE_OK) status = output_file(record, PARE_MARKDOWN, e->markdown, err);
+  if (status == PARE_OK) status = output_file(record, PARE_TEXT, e->text, err);
   if (status == PARE_OK) status = output_record(record, &e->common, err);
   return status;
 }
@@ -69,5 +70,6 @@ const struct arg_option evaluation_table[EVALUATION_OPTIONS] = {
     {"output", 'o', ARG_STRING, offsetof(struct evaluation, output), "FILE", "the whole record as JSON"},
     {"report", 0, ARG_STRING, offsetof(struct evaluation, report), "FILE", "the report as one HTML page"},
     {"markdown", 0, ARG_STRING, offsetof(struct evaluation, markdown), "FILE", "the report as Markdown"},
+    {"text", 0, ARG_STRING, offsetof(struct evaluation, text), "FILE", "the report as plain text"},
     {"samples", 0, ARG_STRING, offsetof(struct evaluation, samples), "FILE", "every answer and timing as JSON lines"},
 };

@@ -8,14 +8,16 @@
 struct evaluation {
   struct args_common common;
   const char *data, *text_column, *label_column, *labels, *template_text;
-  const char *output, *report, *markdown, *samples;
+  const char *output, *report, *markdown, *text, *samples;
   bool multi_label;
   size_t max_tokens, limit;
   uint64_t seed;
 };
-enum { EVALUATION_OPTIONS = 13 };
+enum { EVALUATION_OPTIONS = 14 };
 extern const struct arg_option evaluation_table[EVALUATION_OPTIONS];
 
+// Outputs that cannot be written, or two of one name.
+enum pare_status evaluation_check_outputs(const struct evaluation *e, struct pare_error *err);
 // What can be refused before any work: missing data, a template without labels, files that cannot be written.
 enum pare_status evaluation_check(const struct evaluation *e, const char *command, struct pare_error *err);
 // The part of pare_compare's options that follows from these; borrows from all three.

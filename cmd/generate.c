@@ -6,7 +6,7 @@
 #include "command.h"
 
 struct options {
-  struct args_common common;
+  struct preference use;
   const char *input, *text_column, *temperature, *top_p, *min_p, *repetition_penalty;
   size_t max_tokens, top_k, beams;
   uint64_t seed;
@@ -50,14 +50,16 @@ static const char *finish_name(enum pare_finish f) {
   return f == PARE_FINISH_EOS ? "eos" : f == PARE_FINISH_STOP ? "stop" : "length";
 }
 
-static void print_json(const struct pare_text *prompt, const struct pare_generation *g) {
+static void print_json(const struct opened *opened, const struct pare_text *prompt, const struct pare_generation *g) {
   printf("{\"prompt\":");
   output_json_string(prompt->text, prompt->len);
   printf(",\"text\":");
   output_json_string(g->text, g->text_len);
   printf(",\"ids\":[");
   for (size_t i = 0; i < g->count; i++) printf("%s%u", i ? "," : "", g->ids[i]);
-  printf("],\"finish_reason\":\"%s\"}\n", finish_name(g->finish));
+  printf("],\"finish_reason\":\"%s\"", finish_name(g->finish));
+  output_json_used(opened);
+  puts("}");
 }
 
 static void print_text(const struct pare_text *prompt, const struct pare_generation *g, bool separate) {
@@ -96,8 +98,8 @@ static enum pare_status answer(const struct options *o, const struct opened *ope
     enum pare_status status = pare_generate(opened->model, in->texts + i, n, how, out, err);
     if (status != PARE_OK) return i ? counted_from(i, status, err) : status;
     for (size_t k = 0; k < n; k++) {
-      if (o->common.json) {
-        print_json(&in->texts[i + k], &out[k]);
+      if (o->use.common.json) {
+        print_json(opened, &in->texts[i + k], &out[k]);
       } else if (o->stream) {
         putchar('\n');
       } else {
@@ -115,7 +117,7 @@ static enum pare_status check(const struct options *o, const struct args *args, 
   if (args->count == 1 && !o->input)
     return error_set(err, PARE_USAGE, "generate: expected PROMPT, --input FILE or - after MODEL, found none");
   if (o->beams > 1) return error_set(err, PARE_UNAVAILABLE, "generate: beam search is not built yet");
-  if (o->stream && o->common.json)
+  if (o->stream && o->use.common.json)
     return error_set(err, PARE_USAGE, "generate: --stream and --json exclude each other");
   return PARE_OK;
 }
@@ -131,7 +133,7 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   struct pare_generate_options how;
   enum pare_status status = check(o, args, err);
   if (status == PARE_OK) status = sampling(o, &how, err);
-  if (status == PARE_OK) status = open_model(&o->common, args->words[0], &opened, err);
+  if (status == PARE_OK) status = open_preferred(&o->use, args->words[0], &opened, err);
   if (status == PARE_OK) status = inputs_read(&source, &in, err);
   if (status == PARE_OK && o->stream && in.count != 1)
     status = error_set(err, PARE_USAGE, "generate: --stream takes one prompt, found %zu", in.count);
@@ -170,6 +172,8 @@ static const struct arg_spec spec = {
         "prompt first. --json: prompt, text (what was added), ids, finish_reason (length, eos, stop).",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
+    .shared = preference_table,
+    .shared_count = PREFERENCE_OPTIONS,
     .example =
         "  pare generate path/to/gpt2 \"The weather today\" --max-tokens 40\n"
         "  pare generate path/to/gpt2 \"Once upon a time\" --temperature 0.8 --top-p 0.95 --seed 7 --stream\n",
@@ -177,6 +181,6 @@ static const struct arg_spec spec = {
 };
 
 enum pare_status cmd_generate(int argc, char **argv, struct pare_error *err) {
-  struct options o = {.common = {0}};
+  struct options o = {.use = {.common = {0}}};
   return args_run(&spec, argc, argv, &o, err);
 }

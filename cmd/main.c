@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"perplexity", cmd_perplexity, "how well a language model predicts a text"},
     {"eval", cmd_eval, "accuracy of one model on labelled data"},
     {"compare", cmd_compare, "the main job: every candidate against the original, with a verdict"},
+    {"report", cmd_report, "the reports of a record once more, or a check of one"},
     {"bench", cmd_bench, "latency and throughput by batch and length"},
     {"serve", NULL, "REST server"},
     {"load", NULL, "load generator for a running server"},

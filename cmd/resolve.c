@@ -137,6 +137,38 @@ enum pare_status open_model(const struct args_common *common, const char *name, 
   return status;
 }
 
+const struct arg_option preference_table[PREFERENCE_OPTIONS] = {
+    {"quantized", 0, ARG_STRING, offsetof(struct preference, quantized), "DIR",
+     "the quantized form of MODEL (MODEL/quantized, if it is there);\nwhen it cannot be used the original answers"},
+    {"original", 0, ARG_FLAG, offsetof(struct preference, original), NULL, "use no quantized model"},
+};
+
+enum pare_status open_preferred(const struct preference *p, const char *name, struct opened *out,
+                                struct pare_error *err) {
+  if (p->original && p->quantized) return error_set(err, PARE_USAGE, "--original and --quantized exclude each other");
+  struct pare_preference preference = {.original = p->original, .quantized = p->quantized};
+  enum pare_status status = resolve_model(name, &out->path, err);
+  if (status == PARE_OK) status = open_engine(&p->common, out, err);
+  if (status == PARE_OK)
+    status = pare_model_open_preferred(out->engine, out->path, &preference, &out->model, &out->used, err);
+  if (status == PARE_OK && out->used.fallback)
+    fprintf(stderr, "pare: the original answers, the quantized model cannot: %s\n", out->used.reason);
+  if (status == PARE_OK && p->common.verbose) {
+    fprintf(stderr, "pare: %s, %s, weights ready in %.1f ms\n", pare_model_path(out->model),
+            pare_model_scheme(out->model), pare_model_load_ms(out->model));
+  }
+  return status;
+}
+
+void output_json_used(const struct opened *o) {
+  printf(",\"model_used\":\"%s\",\"fallback\":", o->used.quantized ? "quantized" : "original");
+  if (o->used.fallback) {
+    output_json_string(o->used.reason, strlen(o->used.reason));
+  } else {
+    fputs("null", stdout);
+  }
+}
+
 enum pare_status open_session(const struct args_common *common, const char *name, struct opened *out,
                               struct pare_error *err) {
   enum pare_status status = open_model(common, name, out, err);

@@ -47,7 +47,25 @@ enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE 
 // A directory written by pare_quantize re-checks its stored answer here (PARE_DATA on a mismatch).
 PARE_API enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out,
                                           struct pare_error *err);
+// What stands for the model at path: its quantized form if that can be used, else the original. The quantized form is
+// looked for in the directory "quantized" beside the original's files, or where the preference says. It is used if it
+// opens (so its stored answer was re-checked) and has the original's task, labels and vocabulary; if it is missing
+// although named, truncated or fails its self-test the original is opened and used->fallback says why.
+struct pare_preference {
+  bool original;         // use no quantized model
+  const char *quantized; // its path; NULL: DIR/quantized
+};
+struct pare_used {
+  bool quantized;
+  bool fallback; // a quantized model was there or named, and could not be used
+  char reason[512];
+};
+// preference NULL: zeroes.
+PARE_API enum pare_status pare_model_open_preferred(pare_engine *engine, const char *path,
+                                                    const struct pare_preference *preference, pare_model **out,
+                                                    struct pare_used *used, struct pare_error *err);
 PARE_API void pare_model_close(pare_model *model);
+PARE_API const char *pare_model_path(const pare_model *model);
 PARE_API enum pare_task pare_model_task(const pare_model *model);
 PARE_API size_t pare_model_label_count(const pare_model *model); // 0 unless a classifier
 PARE_API const char *pare_model_label(const pare_model *model, size_t i);
@@ -214,6 +232,19 @@ PARE_API enum pare_status pare_eval(pare_engine *engine, const char *model, cons
                                     const struct pare_compare_options *options, pare_record **record,
                                     struct pare_error *err);
 
+// Several comparisons and what follows from them, as a study file says (docs/studies.md). Paths in the file are
+// relative to its folder. Returns PARE_OK, PARE_REFUSED or PARE_INCONCLUSIVE, *record set in all three cases.
+struct pare_study_options {
+  // For a model that is not below the study's folder: its path, to be freed with free(). NULL: an error.
+  enum pare_status (*find_model)(void *context, const char *name, char **path, struct pare_error *err);
+  void *context;
+  size_t limit, iterations; // 0: as each part says; for a quick look
+  const char *command;      // kept in the record
+  struct pare_progress progress;
+};
+PARE_API enum pare_status pare_study(pare_engine *engine, const char *path, const struct pare_study_options *options,
+                                     pare_record **record, struct pare_error *err);
+
 struct pare_bench_options {
   const char *against;   // a second model, interleaved; NULL: alone
   const size_t *batches; // sequences per run; NULL: {1}
@@ -253,11 +284,13 @@ struct pare_render_options {
   size_t width; // PARE_TEXT: columns; 0: 100
   bool color;   // PARE_TEXT: ANSI colours
 };
-// *out: NUL-terminated, to be freed with free(). HTML and Markdown: compare and eval records only (else PARE_USAGE).
-// JSON_LINES: one object per line, the rows of list-like records (schemes, models, bench) apart.
+// *out: NUL-terminated, to be freed with free(). HTML and Markdown: compare, eval and study records only (else
+// PARE_USAGE). JSON_LINES: one object per line, the rows of list-like records (schemes, models, bench) apart.
 PARE_API enum pare_status pare_record_render(const pare_record *record, enum pare_format format,
                                              const struct pare_render_options *options, char **out,
                                              struct pare_error *err);
+// A record of compare, eval or a study, as PARE_JSON wrote it. It is rendered only if nothing in it disagrees.
+PARE_API enum pare_status pare_record_open(const char *path, pare_record **record, struct pare_error *err);
 PARE_API void pare_record_close(pare_record *record);
 
 #ifdef __cplusplus

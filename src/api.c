@@ -9,6 +9,7 @@
 #include "api_record.h"
 #include "base/size.h"
 #include "model/info.h"
+#include "model/preferred.h"
 #include "quant/quantize.h"
 #include "task/classify.h"
 #include "task/generate.h"
@@ -62,6 +63,16 @@ size_t pare_engine_threads(const pare_engine *engine) {
 
 enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err) {
   return model_open(engine, path, out, err);
+}
+
+enum pare_status pare_model_open_preferred(pare_engine *engine, const char *path,
+                                           const struct pare_preference *preference, pare_model **out,
+                                           struct pare_used *used, struct pare_error *err) {
+  return preferred_open(engine, path, preference, out, used, err);
+}
+
+const char *pare_model_path(const pare_model *model) {
+  return model->path;
 }
 
 void pare_model_close(pare_model *model) {

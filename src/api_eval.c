@@ -5,6 +5,7 @@
 #include "eval/compare.h"
 #include "eval/dataset.h"
 #include "eval/perplexity.h"
+#include "eval/study_run.h"
 #include "quant/quantize.h"
 
 enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
@@ -60,4 +61,12 @@ enum pare_status pare_perplexity(pare_engine *engine, const char *model, const c
   *record = NULL;
   enum pare_status status = perplexity_run(engine, model, data, options, &tree, err);
   return record_wrap(RECORD_PERPLEXITY, status, tree, record, err);
+}
+
+enum pare_status pare_study(pare_engine *engine, const char *path, const struct pare_study_options *options,
+                            pare_record **record, struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = study_run(engine, path, options, quantize_model, &tree, err);
+  return record_wrap(RECORD_STUDY, status, tree, record, err);
 }

@@ -2,10 +2,14 @@
 #include "api_record.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "format/format.h"
 #include "report/listing.h"
+#include "report/record.h"
 #include "report/report.h"
+#include "study/study.h"
 
 enum pare_status record_new(enum record_kind kind, json_t *tree, pare_record **out, struct pare_error *err) {
   *out = tree ? malloc(sizeof **out) : NULL;
@@ -68,6 +72,7 @@ static enum pare_status render_lines(const pare_record *r, struct buf *out, stru
     case RECORD_INFO:
     case RECORD_QUANTIZE:
     case RECORD_PERPLEXITY:
+    case RECORD_STUDY:
     case RECORD_COMPARE: break;
   }
   return add_line(r->tree, out, err);
@@ -85,6 +90,7 @@ static enum pare_status render_text(const pare_record *r, const struct pare_rend
     case RECORD_QUANTIZE: return listing_quantize(r->tree, text, out, err);
     case RECORD_BENCH: return listing_bench(r->tree, text, out, err);
     case RECORD_PERPLEXITY: return listing_perplexity(r->tree, out, err);
+    case RECORD_STUDY: return study_report(r->tree, STUDY_PLAIN, text.width, out, err);
     case RECORD_COMPARE:
     case RECORD_EVAL: break;
   }
@@ -99,13 +105,15 @@ static enum pare_status render(const pare_record *r, enum pare_format format, co
     case PARE_JSON_LINES: return render_lines(r, out, err);
     case PARE_TEXT: return render_text(r, options, out, err);
     case PARE_MARKDOWN:
+      if (r->kind == RECORD_STUDY) return study_report(r->tree, STUDY_MARKDOWN, 0, out, err);
       if (report) return report_markdown(r->tree, out, err);
       break;
     case PARE_HTML:
+      if (r->kind == RECORD_STUDY) return study_report(r->tree, STUDY_HTML, 0, out, err);
       if (report) return report_html(r->tree, out, err);
       break;
   }
-  return error_set(err, PARE_USAGE, "this record has no page: expected one of compare or eval");
+  return error_set(err, PARE_USAGE, "this record has no page: expected one of compare, eval or a study");
 }
 
 enum pare_status pare_record_render(const pare_record *record, enum pare_format format,
@@ -119,4 +127,19 @@ enum pare_status pare_record_render(const pare_record *record, enum pare_format 
   }
   buf_free(&b);
   return status;
+}
+
+enum pare_status pare_record_open(const char *path, pare_record **record, struct pare_error *err) {
+  json_t *tree;
+  *record = NULL;
+  enum pare_status status = json_file_load(path, &tree, err);
+  if (status) return status;
+  const char *kind = record_string(tree, "kind");
+  bool study = kind && !strcmp(kind, "study");
+  if (!study && record_model_count(tree) == 0) {
+    json_decref(tree);
+    return error_set(err, PARE_DATA, "%s: expected a record of pare compare, eval or a study", path);
+  }
+  return record_new(study ? RECORD_STUDY : record_model_count(tree) > 1 ? RECORD_COMPARE : RECORD_EVAL, tree, record,
+                    err);
 }

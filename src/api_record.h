@@ -14,7 +14,8 @@ enum record_kind {
   RECORD_COMPARE,
   RECORD_EVAL,
   RECORD_BENCH,
-  RECORD_PERPLEXITY
+  RECORD_PERPLEXITY,
+  RECORD_STUDY
 };
 
 struct pare_record {

@@ -1,12 +1,9 @@
 // gate_load.c - reads a gate file with libyaml. JSON is read by the same parser: it is YAML's flow style, and one
 // parser gives both the same meaning and the same line numbers in messages.
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
-#include "base/file.h"
+#include "base/yaml_file.h"
 #include "report/gate.h"
 #include "report/gate_keys.h"
 
@@ -19,31 +16,17 @@ struct loading {
   struct pare_error *err;
 };
 
-static int line_of(const yaml_node_t *node) {
-  return (int)node->start_mark.line + 1;
-}
-
 static const char *text_of(const yaml_node_t *node) {
   if (node->type == YAML_SEQUENCE_NODE) return "a list";
   if (node->type == YAML_MAPPING_NODE) return "a mapping";
   return (const char *)node->data.scalar.value;
 }
 
-// A plain scalar that is a finite decimal number and nothing else ("0x10", "inf" and quoted text are not).
-static bool number_of(const yaml_node_t *node, double *out) {
-  if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) return false;
-  const char *text = text_of(node);
-  if (!*text || text[strspn(text, "+-.0123456789eE")]) return false;
-  char *end;
-  *out = strtod(text, &end);
-  return *end == 0 && isfinite(*out);
-}
-
 static enum pare_status bad_value(struct loading *l, const char *key, const char *expected, const yaml_node_t *found) {
   const char *quote =
       found->type == YAML_SCALAR_NODE && found->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ? "\"" : "";
-  return error_set(l->err, PARE_DATA, "%s:%d: %s: expected %s, found %s%.80s%s", l->path, line_of(found), key, expected,
-                   quote, text_of(found), quote);
+  return error_set(l->err, PARE_DATA, "%s:%d: %s: expected %s, found %s%.80s%s", l->path, yaml_node_line(found), key,
+                   expected, quote, text_of(found), quote);
 }
 
 static enum pare_status read_value(struct loading *l, const struct gate_key *key, const yaml_node_t *value) {
@@ -58,7 +41,7 @@ static enum pare_status read_value(struct loading *l, const struct gate_key *key
     json = json_stringn(text_of(value), value->data.scalar.length);
     if (!json) return bad_value(l, key->name, "text in UTF-8", value);
   } else {
-    if (!number_of(value, &number) || number < key->low || number > key->high ||
+    if (!yaml_node_number(value, &number) || number < key->low || number > key->high ||
         (key->kind == GATE_COUNT && number != floor(number))) {
       return bad_value(l, key->name, key->expected, value);
     }
@@ -74,10 +57,11 @@ static enum pare_status read_pair(struct loading *l, const yaml_node_pair_t *pai
   if (!key) {
     return error_set(l->err, PARE_DATA,
                      "%s:%d: unknown key: expected one of the gate keys (max_accuracy_drop_pp, ...), found %.80s",
-                     l->path, line_of(name), text_of(name));
+                     l->path, yaml_node_line(name), text_of(name));
   }
   if (json_object_get(l->out, key->name)) {
-    return error_set(l->err, PARE_DATA, "%s:%d: %s: expected once, found again", l->path, line_of(name), key->name);
+    return error_set(l->err, PARE_DATA, "%s:%d: %s: expected once, found again", l->path, yaml_node_line(name),
+                     key->name);
   }
   return read_value(l, key, value);
 }
@@ -86,8 +70,8 @@ static enum pare_status read_document(struct loading *l) {
   const yaml_node_t *root = yaml_document_get_root_node(&l->document);
   if (!root) return error_set(l->err, PARE_DATA, "%s:1: expected gate keys, found an empty file", l->path);
   if (root->type != YAML_MAPPING_NODE) {
-    return error_set(l->err, PARE_DATA, "%s:%d: expected a mapping of gate keys, found %.80s", l->path, line_of(root),
-                     text_of(root));
+    return error_set(l->err, PARE_DATA, "%s:%d: expected a mapping of gate keys, found %.80s", l->path,
+                     yaml_node_line(root), text_of(root));
   }
   enum pare_status status = PARE_OK;
   const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
@@ -102,45 +86,14 @@ static enum pare_status read_document(struct loading *l) {
   return status;
 }
 
-static enum pare_status parse(struct loading *l, const struct mapping *file) {
-  yaml_parser_t parser;
-  if (!yaml_parser_initialize(&parser)) return error_no_memory(l->err);
-  enum pare_status status;
-  yaml_parser_set_input_string(&parser, file->len ? file->data : (const unsigned char *)"", file->len);
-  if (!yaml_parser_load(&parser, &l->document)) {
-    status = error_set(l->err, PARE_DATA, "%s:%d: expected YAML or JSON, found: %s", l->path,
-                       (int)parser.problem_mark.line + 1, parser.problem ? parser.problem : "unreadable text");
-  } else {
-    status = read_document(l);
-    yaml_document_delete(&l->document);
-  }
-  yaml_document_t more;
-  if (status == PARE_OK && yaml_parser_load(&parser, &more)) {
-    const yaml_node_t *second = yaml_document_get_root_node(&more);
-    if (second) {
-      status = error_set(l->err, PARE_DATA, "%s:%d: expected one document, found a second", l->path, line_of(second));
-    }
-    yaml_document_delete(&more);
-  }
-  yaml_parser_delete(&parser);
-  return status;
-}
-
 enum pare_status gate_load(const char *path, json_t **out, struct pare_error *err) {
   *out = NULL;
-  struct mapping file;
-  enum pare_status status = file_map(path, &file, err);
+  struct loading l = {.path = path, .err = err};
+  enum pare_status status = yaml_file_read(path, GATE_FILE_MAX, &l.document, err);
   if (status != PARE_OK) return status;
-  struct loading l = {.path = path, .out = json_object(), .err = err};
-  if (!l.out) {
-    status = error_no_memory(err);
-  } else if (file.len > GATE_FILE_MAX) {
-    status = error_set(err, PARE_DATA, "%s: expected a gate file of at most %d bytes, found %zu", path, GATE_FILE_MAX,
-                       file.len);
-  } else {
-    status = parse(&l, &file);
-  }
-  file_unmap(&file);
+  l.out = json_object();
+  status = l.out ? read_document(&l) : error_no_memory(err);
+  yaml_document_delete(&l.document);
   if (status == PARE_OK) {
     *out = l.out;
   } else {

@@ -195,18 +195,23 @@ static void section_draw(const json_t *record, const struct section *s, struct b
   table_free(&t);
 }
 
-static void head(const json_t *record, const char *headline, struct buf *out) {
-  const char *task = record_string(record, "task"), *arch = record_string(record, "arch");
-  const char *created = record_string(record, "created");
-  double parameters;
+void html_open(const char *title, struct buf *out) {
   buf_puts(
       out,
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
       "content=\"width=device-width, initial-scale=1\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>");
-  html_escape(headline, out);
+  html_escape(title, out);
   buf_puts(out, "</title><style>");
   buf_puts(out, html_style);
-  buf_puts(out, "</style></head>\n<body><main>\n<header><p class=\"eyebrow\">pare report</p><h1>");
+  buf_puts(out, "</style></head>\n<body>");
+}
+
+static void head(const json_t *record, const char *headline, struct buf *out) {
+  const char *task = record_string(record, "task"), *arch = record_string(record, "arch");
+  const char *created = record_string(record, "created");
+  double parameters;
+  html_open(headline, out);
+  buf_puts(out, "<main>\n<header><p class=\"eyebrow\">pare report</p><h1>");
   html_isolated(headline, out);
   buf_puts(out, "</h1><p class=\"meta\">");
   html_escape(task ? task : "", out);

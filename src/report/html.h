@@ -8,6 +8,9 @@
 
 extern const char html_style[]; // the page's CSS
 
+// A page up to and with <body>.
+void html_open(const char *title, struct buf *out);
+
 // Text from data, for element content and double-quoted attributes. What XML has no place for becomes a space.
 void html_escape(const char *s, struct buf *out);
 // The same in its own <bdi>: its direction does not leak into what stands beside it.

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/draw.h"
 #include "report/record.h"
 #include "report/report.h"
 #include "report/tables.h"
 #include "report/text_draw.h"
 
-static void escaped(const char *text, struct buf *out) {
+void markdown_escape(const char *text, struct buf *out) {
   struct buf clean = {0};
   text_add_clean(&clean, text, strlen(text), SIZE_MAX);
   for (const char *s = clean.data; s && *s; s++) {
@@ -30,7 +31,7 @@ static void escaped(const char *text, struct buf *out) {
 void table_draw_markdown(const struct table *t, struct buf *out) {
   for (size_t c = 0; c < t->column_count; c++) {
     buf_puts(out, c ? " | " : "| ");
-    escaped(t->columns[c].head, out);
+    markdown_escape(t->columns[c].head, out);
   }
   buf_puts(out, " |\n");
   for (size_t c = 0; c < t->column_count; c++) buf_puts(out, t->columns[c].flags & COLUMN_TEXT ? "|:---" : "|---:");
@@ -38,14 +39,14 @@ void table_draw_markdown(const struct table *t, struct buf *out) {
   for (size_t r = 0; r < table_rows(t); r++) {
     for (size_t c = 0; c < t->column_count; c++) {
       buf_puts(out, c ? " | " : "| ");
-      escaped(table_at(t, r, c)->text, out);
+      markdown_escape(table_at(t, r, c)->text, out);
     }
     buf_puts(out, " |\n");
   }
   if (t->notes.len) buf_puts(out, "\n");
   struct buf note = {0};
   for (size_t at = 0; table_next_note(t, &at, &note);) {
-    escaped(note.data, out);
+    markdown_escape(note.data, out);
     buf_puts(out, at < t->notes.len ? "  \n" : "\n"); // two spaces: a line break
   }
   out->failed |= note.failed;
@@ -56,7 +57,7 @@ static void verdict(const json_t *record, struct buf *out) {
   const char *said = record_string(record, "gate.verdict");
   if (!said) return;
   buf_puts(out, "\n**Verdict: ");
-  escaped(said, out);
+  markdown_escape(said, out);
   buf_puts(out, "**\n");
 }
 
@@ -69,7 +70,7 @@ enum pare_status report_markdown(const json_t *record, struct buf *out, struct p
   struct buf headline = {0};
   tables_headline(record, &headline);
   buf_puts(out, "# pare report\n\n");
-  if (headline.data) escaped(headline.data, out);
+  if (headline.data) markdown_escape(headline.data, out);
   buf_puts(out, "\n");
   bool failed = headline.failed;
   buf_free(&headline);
@@ -87,7 +88,7 @@ enum pare_status report_markdown(const json_t *record, struct buf *out, struct p
   buf_puts(out, "\n## How\n\n");
   for (const char *const *method = tables_methods; *method; method++) {
     buf_puts(out, "- ");
-    escaped(*method, out);
+    markdown_escape(*method, out);
     buf_puts(out, "\n");
   }
   return failed || out->failed ? error_no_memory(err) : PARE_OK;

@@ -1,0 +1,39 @@
+// metric.h - the quantities a study file may name: what each reads from a comparison's record, its unit, which way is
+// better.
+#ifndef PARE_STUDY_METRIC_H
+#define PARE_STUDY_METRIC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+// One model of one comparison.
+struct study_view {
+  const json_t *record, *model, *base;
+};
+
+struct study_value {
+  double value;
+  bool has_interval;
+  double low, high; // 95 %
+};
+
+struct study_metric {
+  const char *name;  // as the study file writes it
+  const char *title; // as a report does
+  const char *unit;  // "ms", "MB", "%", "" ...
+  int digits;
+  bool lower_is_better;
+  // Value in the unit. false: *reason (borrowed) says why there is none.
+  bool (*get)(const struct study_view *v, const struct study_metric *m, struct study_value *out, const char **reason);
+  const char *path, *ci; // for the getters: where value and interval lie below models[]
+  double scale;          // unit per record's unit
+};
+
+const struct study_metric *study_metric_find(const char *name); // NULL: no such metric
+const struct study_metric *study_metrics(size_t *count);
+bool study_metric_get(const struct study_metric *m, const struct study_view *v, struct study_value *out,
+                      const char **reason);
+// "182.40 ms", "+1.20 %" ... into text.
+void study_metric_print(const struct study_metric *m, double value, char *text, size_t size);
+
+#endif
