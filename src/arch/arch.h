@@ -9,7 +9,10 @@
 
 struct json_t; // jansson
 
-enum { ARCH_MAX_K = 65536 }; // int8 sums stay exact in 32 bits: 255 * 128 * 2^16 < 2^31
+enum {
+  ARCH_MAX_K = 65536, // int8 sums stay exact in 32 bits: 255 * 128 * 2^16 < 2^31
+  ARCH_MAX_HEAD = 8,  // layers of a classifier's head, where its depth is configured
+};
 
 enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE };
 
@@ -17,10 +20,13 @@ enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE };
 // function; a variant that is not implemented is refused there by name.
 struct config {
   enum arch_task task;
-  size_t V, C, L, H, F, P; // vocabulary, width, layers, heads, inner width of the MLP, positions
-  size_t Y;                // token types (BERT), else 0
-  size_t N;                // labels, else 0
-  float eps;               // layer norm
+  size_t V, C, L, H, F, P;        // vocabulary, width, layers, heads, inner width of the MLP, positions
+  size_t Y;                       // token types (BERT), else 0
+  size_t N;                       // labels, else 0
+  size_t bptt, window;            // AWD-LSTM: tokens of a chunk, most tokens pooled (0: all)
+  size_t head_count;              // AWD-LSTM: layers of the head, else 0
+  size_t head[ARCH_MAX_HEAD + 1]; // widths around them: what is pooled, ..., N
+  float eps;                      // layer norm
   enum act act;
   bool tied;                            // output layer = token embedding
   bool scale_attn, scale_attn_by_layer; // GPT-2 variants
@@ -29,16 +35,35 @@ struct config {
   int64_t pad_id;                       // -1: none
 };
 
-enum dim { D_NONE, D_V, D_C, D_3C, D_F, D_P, D_Y, D_N };
+// The last five differ from layer to layer: an AWD-LSTM's first layer reads C, its last one gives C, those between are
+// F wide; D_GATES is four times a layer's output.
+enum dim {
+  D_NONE,
+  D_V,
+  D_C,
+  D_3C,
+  D_F,
+  D_P,
+  D_Y,
+  D_N,
+  D_CELL_IN,
+  D_CELL_OUT,
+  D_GATES,
+  D_HEAD_IN,
+  D_HEAD_OUT,
+};
 enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS }; // CONV1D: a linear stored (in, out)
 
 struct arch_row {
-  const char *name;  // "%zu" stands for the layer; the architecture's prefix goes before it unless bare
+  const char *name;  // "%zu" stands for the layer (of the head, in rows of one); the architecture's prefix goes before
+                     // it unless bare
   const char *alias; // an older name of the same tensor, or NULL
   enum role role;
   enum dim n, k; // (N, K) = (outputs, inputs) or (rows, width); k = D_NONE for vectors
   bool per_layer, bare;
-  bool head; // only for `task`; otherwise every task has it
+  bool per_head_layer; // as per_layer, over the layers of the head
+  bool optional;       // may be missing from the file: fold decides what that means
+  bool head;           // only for `task`; otherwise every task has it
   enum arch_task task;
   bool untied;      // exists only when the config does not tie the output layer to the embedding
   bool tied_output; // an embedding that a tied language model also multiplies by
@@ -57,8 +82,9 @@ struct sequences {           // a ragged batch
 
 struct weights {
   struct weight *global; // one per table row that is not per layer (others unused)
-  struct weight *layers; // (L, rows of the table)
+  struct weight *layers; // (arch_layers, rows of the table)
   size_t row_count;
+  size_t folded; // tensors of the file that fold took in, less those it made
 };
 static inline const struct weight *weight_at(const struct weights *w, size_t row) {
   return &w->global[row];
@@ -84,14 +110,23 @@ struct arch {
   size_t (*scratch_bytes)(const struct kernels *k, const struct config *c, size_t rows, size_t B, size_t longest,
                           size_t threads);
   bool decoder; // forward takes a cache
+  bool ours;    // no other quantization tool opens it, so nothing is written in their formats
+  // After the rows were found in a file: folds weights into others, which then own their values. NULL: nothing to fold.
+  enum pare_status (*fold)(const struct kernels *k, const struct config *c, struct weights *w, const char *file,
+                           struct pare_error *err);
 };
 
 const struct arch *const *archs_all(size_t *count);
 const struct arch *arch_find(const char *model_type); // NULL: unknown
 
-// (N, K) of a row under a config; K = 1 for vectors.
-void arch_row_shape(const struct arch_row *row, const struct config *c, size_t *n, size_t *k);
-// Which rows a model of this config has.
+// (N, K) of a row in a layer under a config; K = 1 for vectors.
+void arch_row_shape(const struct arch_row *row, const struct config *c, size_t layer, size_t *n, size_t *k);
+// Which rows a model of this config has, and in how many layers (1: the row is global).
 bool arch_row_used(const struct arch_row *row, const struct config *c);
+size_t arch_row_layers(const struct arch_row *row, const struct config *c);
+static inline bool arch_row_layered(const struct arch_row *row) {
+  return row->per_layer || row->per_head_layer;
+}
+size_t arch_layers(const struct config *c); // most layers of any row
 
 #endif

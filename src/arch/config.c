@@ -35,6 +35,28 @@ enum pare_status config_size(const struct config_reader *r, const char *key, con
   return PARE_OK;
 }
 
+bool config_absent(const struct config_reader *r, const char *key) {
+  return !get(r, key);
+}
+
+enum pare_status config_sizes(const struct config_reader *r, const char *key, size_t most, size_t max, size_t *out,
+                              size_t *count) {
+  const json_t *list = get(r, key);
+  *count = json_array_size(list);
+  if (list && !json_is_array(list)) return wrong(r, key, "an array", list);
+  if (*count > most)
+    return error_set(r->err, PARE_DATA, "%s: %s: expected at most %zu entries, found %zu", r->file, key, most, *count);
+  for (size_t i = 0; i < *count; i++) {
+    const json_t *v = json_array_get(list, i);
+    if (!json_is_integer(v)) return wrong(r, key, "integers", v);
+    json_int_t n = json_integer_value(v);
+    if (n < 1 || (uint64_t)n > max)
+      return error_set(r->err, PARE_DATA, "%s: %s: expected 1 to %zu, found %lld", r->file, key, max, (long long)n);
+    out[i] = (size_t)n;
+  }
+  return PARE_OK;
+}
+
 enum pare_status config_eps(const struct config_reader *r, const char *key, float fallback, float *out) {
   const json_t *v = get(r, key);
   *out = fallback;

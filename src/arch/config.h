@@ -16,6 +16,10 @@ enum { CONFIG_REQUIRED = 0 }; // as fallback of config_size: the key must be the
 // First of key and alias (may be NULL) that is present; an integer in [1, max]. fallback is used when absent or null.
 enum pare_status config_size(const struct config_reader *r, const char *key, const char *alias, size_t fallback,
                              size_t max, size_t *out);
+// A list of at most `most` integers in [1, max]; absent: none.
+enum pare_status config_sizes(const struct config_reader *r, const char *key, size_t most, size_t max, size_t *out,
+                              size_t *count);
+bool config_absent(const struct config_reader *r, const char *key); // not there, or null
 enum pare_status config_eps(const struct config_reader *r, const char *key, float fallback, float *out);
 enum pare_status config_bool(const struct config_reader *r, const char *key, bool fallback, bool *out);
 enum pare_status config_act(const struct config_reader *r, const char *key, const char *fallback, enum act *out);

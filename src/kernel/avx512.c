@@ -26,6 +26,7 @@ const struct kernels kernels_avx512 = {
     .div = rows_div,
     .add = rows_add,
     .act = rows_act,
+    .lstm = rows_lstm,
     .unpack_f16 = rows_unpack_f16,
     .unpack_bf16 = rows_unpack_bf16,
     .unpack_i16 = rows_unpack_i16,

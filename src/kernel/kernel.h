@@ -104,6 +104,10 @@ struct kernels {
   void (*div)(float *x, size_t n, float d);        // x /= d
   void (*add)(float *x, const float *y, size_t n); // x += y
   void (*act)(enum act act, float *x, size_t n);   // in place
+  // One step of n LSTM cells. x and r (4, n): what the input and the recurrent product give the gates i, f, g, o.
+  //   gate = x + r; c = fma(sigmoid(f), c, sigmoid(i) * tanh(g)); h = sigmoid(o) * tanh(c)
+  // sigmoid(t) = 1 / (1 + exp(-t)). c (n) is the state, replaced; h (n) the output.
+  void (*lstm)(const float *x, const float *r, size_t n, float *c, float *h);
 
   // Widening, exact: n consecutive values.
   void (*unpack_f16)(const uint16_t *src, float *dst, size_t n);

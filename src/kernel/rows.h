@@ -98,6 +98,34 @@ static inline void rows_act(enum act act, float *x, size_t n) {
   }
 }
 
+static inline struct v16 rows_sigmoid(struct v16 x) {
+  return v16_div(v16_set(1.0f), v16_add(v16_set(1.0f), rows_exp(v16_mul(v16_set(-1.0f), x))));
+}
+
+static inline struct v16 rows_gate(const float *x, const float *r, size_t left) {
+  if (left >= LANES) return v16_add(v16_load(x), v16_load(r));
+  return v16_add(v16_load_n(x, left, v16_set(0.0f)), v16_load_n(r, left, v16_set(0.0f)));
+}
+
+static inline void rows_lstm(const float *x, const float *r, size_t n, float *c, float *h) {
+  for (size_t j = 0; j < n; j += LANES) {
+    size_t left = n - j;
+    struct v16 i = rows_sigmoid(rows_gate(x + j, r + j, left));
+    struct v16 f = rows_sigmoid(rows_gate(x + n + j, r + n + j, left));
+    struct v16 g = rows_tanh(rows_gate(x + 2 * n + j, r + 2 * n + j, left));
+    struct v16 o = rows_sigmoid(rows_gate(x + 3 * n + j, r + 3 * n + j, left));
+    struct v16 before = left >= LANES ? v16_load(c + j) : v16_load_n(c + j, left, v16_set(0.0f));
+    struct v16 state = v16_fma(f, before, v16_mul(i, g)), out = v16_mul(o, rows_tanh(state));
+    if (left >= LANES) {
+      v16_store(c + j, state);
+      v16_store(h + j, out);
+    } else {
+      v16_store_n(c + j, left, state);
+      v16_store_n(h + j, left, out);
+    }
+  }
+}
+
 static inline void rows_add(float *x, const float *y, size_t n) {
   size_t i = 0;
   for (; i + LANES <= n; i += LANES) v16_store(x + i, v16_add(v16_load(x + i), v16_load(y + i)));

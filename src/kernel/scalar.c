@@ -111,6 +111,19 @@ static void scalar_act(enum act act, float *x, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = act_of(act, x[i]);
 }
 
+static float sigmoid_of(float x) {
+  return 1.0f / (1.0f + exp_of(-1.0f * x));
+}
+
+static void scalar_lstm(const float *x, const float *r, size_t n, float *c, float *h) {
+  for (size_t j = 0; j < n; j++) {
+    float i = sigmoid_of(x[j] + r[j]), f = sigmoid_of(x[n + j] + r[n + j]);
+    float g = tanh_of(x[2 * n + j] + r[2 * n + j]), o = sigmoid_of(x[3 * n + j] + r[3 * n + j]);
+    c[j] = fmaf(f, c[j], i * g);
+    h[j] = o * tanh_of(c[j]);
+  }
+}
+
 // --- products
 
 static void scalar_gemm_f32(const struct gemm_f32 *g) {
@@ -276,6 +289,7 @@ const struct kernels kernels_scalar = {
     .div = scalar_div,
     .add = scalar_add,
     .act = scalar_act,
+    .lstm = scalar_lstm,
     .unpack_f16 = scalar_unpack_f16,
     .unpack_bf16 = scalar_unpack_bf16,
     .unpack_i16 = scalar_unpack_i16,

@@ -55,7 +55,7 @@ json_t *model_info(const pare_model *m) {
   for (size_t i = 0; i < m->config.N && m->labels; i++) json_array_append_new(labels, json_string(m->labels[i]));
   model_each_weight(m, add_tensor, tensors);
   struct model_bytes b = model_bytes(m);
-  size_t used = 0, f32 = 4 * m->parameters;
+  size_t used = m->weights.folded, f32 = 4 * m->parameters;
   model_each_weight(m, count_tensors, &used);
   json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:o, s:I, s:o}",
                         "name", path_base(m->path), "arch", m->arch->name, "task", model_task_name(m), "path", m->path,

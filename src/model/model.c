@@ -35,8 +35,8 @@ static enum pare_status load_config(pare_model *m, const char *dir, struct pare_
     if (!type) s = error_set(err, PARE_DATA, "%s: missing key model_type", file);
   }
   if (!s && !(m->arch = arch_find(type)))
-    s = error_set(err, PARE_UNAVAILABLE, "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert are)", file,
-                  type);
+    s = error_set(err, PARE_UNAVAILABLE,
+                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)", file, type);
   if (!s) s = m->arch->read_config(m->config_json, file, &m->config, err);
   free(file);
   return s;
@@ -203,9 +203,9 @@ void model_each_weight(const pare_model *m,
                        void *context) {
   size_t rows = m->arch->row_count;
   for (size_t i = 0; i < rows; i++)
-    if (!m->arch->rows[i].per_layer && m->weights.global[i].present)
+    if (!arch_row_layered(&m->arch->rows[i]) && m->weights.global[i].present)
       visit(context, &m->arch->rows[i], &m->weights.global[i]);
-  for (size_t l = 0; l < m->config.L; l++)
+  for (size_t l = 0; l < arch_layers(&m->config); l++)
     for (size_t i = 0; i < rows; i++)
       if (m->weights.layers[l * rows + i].present) visit(context, &m->arch->rows[i], &m->weights.layers[l * rows + i]);
 }

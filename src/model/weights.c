@@ -31,8 +31,8 @@ enum dtype dtype_of_part(enum part_type t) {
 
 bool weights_name(char *out, size_t cap, const char *prefix, const struct arch_row *row, const char *pattern,
                   size_t layer) {
-  // Patterns are string constants of the tables, with one %zu when the row is per layer.
-  const char *mark = row->per_layer ? strstr(pattern, "%zu") : NULL;
+  // Patterns are string constants of the tables, with one %zu when the row is in every layer.
+  const char *mark = arch_row_layered(row) ? strstr(pattern, "%zu") : NULL;
   int n =
       mark ? snprintf(out, cap, "%s%.*s%zu%s", row->bare ? "" : prefix, (int)(mark - pattern), pattern, layer, mark + 3)
            : snprintf(out, cap, "%s%s", row->bare ? "" : prefix, pattern);
@@ -213,13 +213,13 @@ static enum pare_status resolve_row(pare_model *m, const char *prefix, size_t in
   if (!arch_row_used(row, &m->config)) return PARE_OK;
   char buffer[NAME_CAP];
   w->name = find_name(m, prefix, row, layer, buffer);
-  arch_row_shape(row, &m->config, &w->N, &w->K);
+  arch_row_shape(row, &m->config, layer, &w->N, &w->K);
+  if (!w->name && row->optional) return PARE_OK;
   if (!w->name) {
     weights_name(buffer, sizeof buffer, prefix, row, row->name, layer);
     return error_set(err, PARE_DATA, "%s: missing tensor %s (%zu x %zu)", m->path, buffer, w->N, w->K);
   }
   w->present = true;
-  m->parameters += w->N * w->K;
   return row->k == D_NONE ? resolve_vector(m, w, err) : resolve_matrix(m, row, w, err);
 }
 
@@ -232,22 +232,29 @@ static const char *choose_prefix(const pare_model *m) {
   return m->arch->prefixes[0];
 }
 
+static void count_parameters(void *context, const struct arch_row *row, const struct weight *w) {
+  (void)row;
+  *(size_t *)context += w->N * w->K;
+}
+
 enum pare_status weights_resolve(pare_model *m, struct pare_error *err) {
   size_t rows = m->arch->row_count;
   m->weights.row_count = rows;
   m->weights.global = calloc(rows, sizeof(struct weight));
-  m->weights.layers = calloc(rows * m->config.L, sizeof(struct weight));
+  m->weights.layers = calloc(rows * arch_layers(&m->config), sizeof(struct weight));
   if (!m->weights.global || !m->weights.layers) return error_no_memory(err);
   const char *prefix = choose_prefix(m);
   for (size_t i = 0; i < rows; i++) {
-    bool per_layer = m->arch->rows[i].per_layer;
-    for (size_t l = 0; l < (per_layer ? m->config.L : 1); l++) {
-      struct weight *w = per_layer ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
+    const struct arch_row *row = &m->arch->rows[i];
+    for (size_t l = 0; l < arch_row_layers(row, &m->config); l++) {
+      struct weight *w = arch_row_layered(row) ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
       enum pare_status s = resolve_row(m, prefix, i, l, w, err);
       if (s) return s;
     }
   }
-  return PARE_OK;
+  enum pare_status s = m->arch->fold ? m->arch->fold(m->kernels, &m->config, &m->weights, m->path, err) : PARE_OK;
+  if (!s) model_each_weight(m, count_parameters, &m->parameters);
+  return s;
 }
 
 struct pack_item {
@@ -273,7 +280,7 @@ static void pack_one(void *context, size_t job, size_t thread) {
   struct weight *w = item->w;
   if (item->linear) {
     w->stored.encoding->pack(j->k, &w->stored, &item->arena, &w->packed);
-    for (size_t i = 0; i < w->stored.part_count; i++)
+    for (size_t i = 0; i < w->stored.part_count && !w->stored.owned; i++)
       file_release_pages(w->stored.parts[i].data, w->stored.parts[i].bytes);
   } else if (item->arena.size) {
     float *v = arena_take(&item->arena, w->N * sizeof(float));
@@ -286,8 +293,8 @@ static size_t list_items(pare_model *m, struct pack_item *items) {
   size_t rows = m->arch->row_count, n = 0;
   for (size_t i = 0; i < rows; i++) {
     const struct arch_row *row = &m->arch->rows[i];
-    for (size_t l = 0; l < (row->per_layer ? m->config.L : 1); l++) {
-      struct weight *w = row->per_layer ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
+    for (size_t l = 0; l < arch_row_layers(row, &m->config); l++) {
+      struct weight *w = arch_row_layered(row) ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
       if (w->present) items[n++] = (struct pack_item){.w = w, .linear = weights_is_linear(row, &m->config)};
     }
   }
@@ -295,7 +302,7 @@ static size_t list_items(pare_model *m, struct pack_item *items) {
 }
 
 enum pare_status weights_pack(pare_model *m, struct pare_error *err) {
-  struct pack_item *items = calloc(m->arch->row_count * (m->config.L + 1), sizeof *items);
+  struct pack_item *items = calloc(m->arch->row_count * (arch_layers(&m->config) + 1), sizeof *items);
   if (!items) return error_no_memory(err);
   size_t n = list_items(m, items), total = 0, at = 0;
   for (size_t i = 0; i < n; i++) total += pack_need(m->kernels, &items[i]);
@@ -314,6 +321,10 @@ enum pare_status weights_pack(pare_model *m, struct pare_error *err) {
 }
 
 void weights_free(pare_model *m) {
+  size_t rows = m->weights.row_count; // folded weights own their values
+  for (size_t i = 0; m->weights.global && i < rows; i++) stored_free(&m->weights.global[i].stored);
+  for (size_t i = 0; m->weights.layers && i < rows * arch_layers(&m->config); i++)
+    stored_free(&m->weights.layers[i].stored);
   free(m->weights.global);
   free(m->weights.layers);
   arena_free(&m->memory);

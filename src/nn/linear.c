@@ -3,6 +3,7 @@
 // the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
 // thread scratch that stays in the second-level cache, and each widened block serves all rows of the job.
 #include <assert.h>
+#include <stdatomic.h>
 
 #include "base/size.h"
 #include "nn/nn.h"
@@ -14,13 +15,20 @@ enum {
 
 struct linear_job {
   const struct kernels *k;
+  struct pool *pool;
   const struct packed *w;
   const float *bias;
   const struct nn_input *in;
   enum act act;
   float *y;
   size_t nr, panels, row_block;
-  float *scratch; // (threads, K block, nr)
+  float *scratch;          // (threads, K block, nr)
+  struct nn_share *shares; // (threads), or NULL: jobs are taken as they come
+};
+
+// The panels of one thread that are still to do: low half the first, high half one past the last. On a line of its own.
+struct nn_share {
+  _Alignas(64) _Atomic uint64_t left;
 };
 
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
@@ -102,9 +110,25 @@ static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
   return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
 }
 
+// The next panel of the thread's own share; when that is done, the last one of another's. One is left for every call.
+static size_t claim_panel(const struct linear_job *j, size_t thread) {
+  size_t threads = pool_threads(j->pool);
+  for (size_t i = 0;; i++) {
+    _Atomic uint64_t *share = &j->shares[(thread + i) % threads].left;
+    uint64_t left = atomic_load_explicit(share, memory_order_relaxed);
+    for (;;) {
+      uint64_t first = left & UINT32_MAX, end = left >> 32;
+      if (first == end) break;
+      uint64_t after = i == 0 ? end << 32 | (first + 1) : (end - 1) << 32 | first;
+      if (atomic_compare_exchange_weak_explicit(share, &left, after, memory_order_relaxed, memory_order_relaxed))
+        return i == 0 ? first : end - 1;
+    }
+  }
+}
+
 static void run_job(void *context, size_t job, size_t thread) {
   const struct linear_job *j = context;
-  size_t panel = job % j->panels, m0 = job / j->panels * j->row_block;
+  size_t panel = j->shares ? claim_panel(j, thread) : job % j->panels, m0 = job / j->panels * j->row_block;
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
     integer_job(j, panel, m0, M);
@@ -142,23 +166,52 @@ struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, siz
   return in;
 }
 
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
-               float *y) {
+static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear_job *j) {
   const struct packed *p = &w->packed;
+  const struct nn_input *in = j->in;
   assert(in->K == p->K && p->data);
   assert(!p->encoding->integer || in->q);
   if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
   size_t mark = arena_mark(ctx->arena);
-  struct linear_job j = {.k = ctx->kernels, .w = p, .bias = bias, .in = in, .act = act, .y = y, .panels = p->panels};
-  j.nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
-  j.scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
+  j->k = ctx->kernels;
+  j->pool = ctx->pool;
+  j->w = p;
+  j->panels = p->panels;
+  j->nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
+  j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
   bool widens = p->encoding->unpack_panel && !uses_bf16_dot(ctx->kernels, p);
-  j.row_block = widens && p->panels >= 2 * pool_threads(ctx->pool) ? in->rows : LINEAR_ROW_BLOCK;
-  pool_run(ctx->pool, run_job, &j, p->panels * size_ceil_div(in->rows, j.row_block));
+  j->row_block = j->shares || (widens && p->panels >= 2 * pool_threads(ctx->pool)) ? in->rows : LINEAR_ROW_BLOCK;
+  pool_run(ctx->pool, run_job, j, p->panels * size_ceil_div(in->rows, j->row_block));
   arena_reset(ctx->arena, mark);
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;
   ctx->counters.weight_bytes += p->panels * p->panel_bytes;
+}
+
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
+               float *y) {
+  struct linear_job j = {.bias = bias, .in = in, .act = act, .y = y};
+  run_linear(ctx, w, &j);
+}
+
+struct nn_share *nn_shares_take(struct nn_ctx *ctx) {
+  return arena_take(ctx->arena, pool_threads(ctx->pool) * sizeof(struct nn_share));
+}
+
+size_t nn_shares_bytes(size_t threads) {
+  return arena_need(threads * sizeof(struct nn_share));
+}
+
+void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
+                     struct nn_share *shares, float *y) {
+  size_t threads = pool_threads(ctx->pool), panels = w->packed.panels;
+  assert(panels <= UINT32_MAX);
+  for (size_t t = 0; t < threads; t++) {
+    uint64_t first = panels * t / threads, end = panels * (t + 1) / threads;
+    atomic_store_explicit(&shares[t].left, end << 32 | first, memory_order_relaxed);
+  }
+  struct linear_job j = {.bias = bias, .in = in, .act = ACT_NONE, .y = y, .shares = shares};
+  run_linear(ctx, w, &j);
 }
 
 void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,

@@ -64,6 +64,14 @@ void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight 
                 enum act act, float *y);
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 
+// One of many products by the same weight, one after another, each with few rows (a recurrent layer's steps): threads
+// keep to their own panels, so that what a thread's cache still holds of the last product is used. Bits as nn_linear's.
+struct nn_share;                                     // a thread's panels
+struct nn_share *nn_shares_take(struct nn_ctx *ctx); // (threads), from ctx->arena
+size_t nn_shares_bytes(size_t threads);
+void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
+                     struct nn_share *shares, float *y);
+
 // y[i] (+)= embedding row ids[i]; rows split over threads.
 void nn_embed(struct nn_ctx *ctx, const struct weight *w, const uint32_t *ids, size_t n, bool add, float *y);
 size_t nn_embed_scratch_bytes(size_t threads, size_t C);

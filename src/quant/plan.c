@@ -140,6 +140,9 @@ enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
   *out = (struct plan){.scheme = scheme, .portable = options->portable};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
+  if (out->portable && m->arch->ours)
+    return error_set(err, PARE_USAGE, "%s: %s has no portable form: no other tool reads it quantized", m->path,
+                     m->arch->name);
   struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count, .err = err};
   size_t count = 0;
   model_each_weight(m, count_item, &count);

@@ -18,12 +18,14 @@ static void require(int ok, const char *what) {
 static void check_rows(const struct arch *a, const struct config *c) {
   for (size_t i = 0; i < a->row_count; i++) {
     if (!arch_row_used(&a->rows[i], c)) continue;
-    size_t n, k, bytes;
-    arch_row_shape(&a->rows[i], c, &n, &k);
-    require(n > 0 && k > 0, "no empty weights");
-    require(!__builtin_mul_overflow(n, k, &bytes) && !__builtin_mul_overflow(bytes, 1024 * 8, &bytes),
-            "sizes far from overflow");
-    if (a->rows[i].role != ROLE_EMBEDDING) require(k <= ARCH_MAX_K, "sums of int8 products that fit 32 bits");
+    for (size_t l = 0; l < arch_row_layers(&a->rows[i], c); l++) {
+      size_t n, k, bytes;
+      arch_row_shape(&a->rows[i], c, l, &n, &k);
+      require(n > 0 && k > 0, "no empty weights");
+      require(!__builtin_mul_overflow(n, k, &bytes) && !__builtin_mul_overflow(bytes, 1024 * 8, &bytes),
+              "sizes far from overflow");
+      if (a->rows[i].role != ROLE_EMBEDDING) require(k <= ARCH_MAX_K, "sums of int8 products that fit 32 bits");
+    }
   }
 }
 

@@ -95,6 +95,33 @@ static void test_exp(void **state) {
   assert_true(worst < 2 * 0x1p-23);
 }
 
+// Gates within what sigmoid and tanh are each good to; the state may be large.
+static void test_lstm(void **state) {
+  (void)state;
+  enum { N = 64 };
+  static float x[4 * N], r[4 * N], c[N], h[N];
+  struct rng rng;
+  rng_seed(&rng, TEST_SEED + 2);
+  double worst = 0;
+  for (int round = 0; round < 2000; round++) {
+    double gate[4], before[N];
+    for (size_t i = 0; i < 4 * (size_t)N; i++) x[i] = rng_normal(&rng) * 4, r[i] = rng_normal(&rng) * 4;
+    for (size_t i = 0; i < N; i++) c[i] = rng_normal(&rng) * 3, before[i] = (double)c[i];
+    scalar_table()->lstm(x, r, N, c, h);
+    for (size_t i = 0; i < N; i++) {
+      for (size_t g = 0; g < 4; g++) {
+        double t = (double)(x[g * N + i] + r[g * N + i]); // this sum is rounded in the definition
+        gate[g] = g == 2 ? tanh(t) : 1 / (1 + exp(-t));
+      }
+      double cell = gate[1] * before[i] + gate[0] * gate[2], out = gate[3] * tanh(cell);
+      worst = fmax(worst, fabs((double)c[i] - cell) / (1 + fabs(before[i])));
+      worst = fmax(worst, fabs((double)h[i] - out) / (1 + fabs(before[i])));
+    }
+  }
+  printf("lstm: error up to %.2g of the size of the state\n", worst);
+  assert_true(worst < 4e-7);
+}
+
 // erf as GELU has it: Phi(x) = gelu(x) / x, erf = 2 Phi(x sqrt 2) - 1.
 static void test_erf(void **state) {
   (void)state;
@@ -163,8 +190,8 @@ static void test_softmax(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_activations), cmocka_unit_test(test_exp),     cmocka_unit_test(test_erf),
-      cmocka_unit_test(test_layernorm),   cmocka_unit_test(test_softmax),
+      cmocka_unit_test(test_activations), cmocka_unit_test(test_exp),       cmocka_unit_test(test_lstm),
+      cmocka_unit_test(test_erf),         cmocka_unit_test(test_layernorm), cmocka_unit_test(test_softmax),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

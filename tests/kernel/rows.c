@@ -129,6 +129,33 @@ static void test_add_div(void **state) {
   }
 }
 
+// All four gates, the state and the output; some gates far out, where their functions are flat.
+static void test_lstm(void **state) {
+  struct blocks *b = *state;
+  struct guard before;
+  guard_open(&before, MAX_BYTES);
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 2);
+  for (size_t i = 0; i < TEST_SIZES * KINDS; i++) {
+    size_t n = test_sizes[i / KINDS], kind = i % KINDS, next = 1;
+    float *x = row(&b->in, &r, 4 * n, kind), *more = row(&b->in2, &r, 4 * n, 0), *cell = row(&before, &r, n, 0);
+    if (kind == 0) x[n / 2] = INFINITY, x[4 * n - 1] = -INFINITY;
+    float want_c[257], want_h[257];
+    assert_true(n <= 257);
+    memcpy(want_c, cell, n * sizeof *cell);
+    scalar_table()->lstm(x, more, n, want_c, want_h);
+    for (const struct kernels *t; (t = next_table(&next));) {
+      float *c = copy(&b->want, cell, n), *h = guard_take(&b->got, n * sizeof *h);
+      t->lstm(x, more, n, c, h);
+      check_same_floats(t->name, "lstm state", c, want_c, n);
+      check_same_floats(t->name, "lstm output", h, want_h, n);
+      guard_check_front(&b->want);
+      guard_check_front(&b->got);
+    }
+  }
+  guard_close(&before);
+}
+
 static void test_layernorm(void **state) {
   struct blocks *b = *state;
   struct rng r;
@@ -342,6 +369,7 @@ static void test_unpack_nib_layout(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_act),
+      cmocka_unit_test(test_lstm),
       cmocka_unit_test(test_act_limits),
       cmocka_unit_test(test_add_div),
       cmocka_unit_test(test_layernorm),
