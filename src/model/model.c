@@ -245,8 +245,9 @@ static enum pare_status put_end_of_text(const pare_model *m, struct encoded *out
 enum pare_status model_tokenize(const pare_model *m, const struct pare_text *text, size_t max_tokens, bool only_first,
                                 struct encoded *out, struct pare_error *err) {
   if (!m->tokenizer)
-    return error_set(err, PARE_NOFILE, "%s: no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt)",
-                     m->path);
+    return error_set(
+        err, PARE_NOFILE,
+        "%s: no tokenizer (tokenizer.json, fastai_tokenizer.json, vocab.json with merges.txt, or vocab.txt)", m->path);
   size_t limit = model_max_tokens(m);
   if (max_tokens && max_tokens < limit) limit = max_tokens;
   struct encode_options opt = {.add_special = true,

@@ -9,9 +9,15 @@
 
 #include "model/weights.h"
 
-static const char *const copied[] = {
-    "tokenizer.json",          "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json",
-    "special_tokens_map.json", "generation_config.json"};
+static const char *const copied[] = {"tokenizer.json",
+                                     "tokenizer_config.json",
+                                     "vocab.json",
+                                     "merges.txt",
+                                     "vocab.txt",
+                                     "added_tokens.json",
+                                     "special_tokens_map.json",
+                                     "generation_config.json",
+                                     "fastai_tokenizer.json"};
 
 // What bitsandbytes keeps beside the tensors (its QuantState.as_dict), as the JSON text it writes.
 static char *quant_state(const struct result *r) {
