@@ -103,23 +103,14 @@ enum pare_status tensors_check_path(const char *path, struct pare_error *err) {
   return error_set(err, PARE_DATA, "%s: expected a Hugging Face directory, a .safetensors file or a torch file", path);
 }
 
-static enum pare_status open_torch(struct mapping *m, const char *path, struct tensors *out, struct pare_error *err) {
-  struct torch_file f;
-  enum pare_status status = torch_parse(m->data, m->len, path, &f, err);
-  if (status != PARE_OK) return status;
-  status = torch_state(&f, f.pickle.root, out, err);
-  if (status == PARE_OK) status = torch_hand_over(&f, m, out, err);
-  if (status != PARE_OK) tensors_close(out);
-  torch_close(&f);
-  return status;
-}
-
 enum pare_status weights_open(const char *path, struct tensors *out, struct pare_error *err) {
   struct mapping m;
   enum pare_status status = file_map(path, &m, err);
   if (status != PARE_OK) return status;
   if (torch_sniff(m.data, m.len) != TORCH_NONE) {
-    status = open_torch(&m, path, out, err);
+    struct torch_contents contents;
+    status = torch_read(&m, path, false, &contents, err);
+    *out = contents.tensors;
   } else {
     status = safetensors_open(&m, path, out, err);
   }

@@ -43,12 +43,17 @@ enum pare_status torch_tensor(struct torch_file *f, const struct pickle_value *v
                               struct pare_error *err);
 
 // All tensors of v, sorted by name, as Module.state_dict() names them. v: a state dict; a module with its parameters,
-// buffers and modules; or a dict that holds one of them as "model", "state_dict" or "model_state_dict". Values that are
-// no tensors are left out. out->maps stays empty: see torch_hand_over. tensors_close frees a partial result.
+// buffers and modules; a fastai Learner; or a dict that holds one of them as "model", "state_dict" or
+// "model_state_dict". Values that are no tensors are left out. out->maps stays empty: see torch_hand_over.
+// tensors_close frees a partial result.
 enum pare_status torch_state(struct torch_file *f, const struct pickle_value *v, struct tensors *out,
                              struct pare_error *err);
 // Moves file (what f was parsed from) and the memory of f's tensors to t, so that t outlives f.
 enum pare_status torch_hand_over(struct torch_file *f, struct mapping *file, struct tensors *t, struct pare_error *err);
+
+// A file of torch.save that is mapped: on success out takes m over. describe: with config and tokenizer of an export.
+enum pare_status torch_read(struct mapping *m, const char *path, bool describe, struct torch_contents *out,
+                            struct pare_error *err);
 
 // The legacy container, by torch_parse.
 enum pare_status torch_parse_legacy(const uint8_t *bytes, size_t len, struct torch_file *out, struct pare_error *err);

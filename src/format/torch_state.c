@@ -126,7 +126,8 @@ static const struct pickle_value *find_state(const struct pickle_value *v) {
   static const char *const keys[] = {"model", "state_dict", "model_state_dict"};
   for (int depth = 0; depth < MAX_NESTING; depth++) {
     if (is_module(v)) return v;
-    const struct pickle_value *inner = NULL;
+    const struct pickle_value *inner = pickle_state(v, "model"); // a fastai Learner
+    if (!is_module(inner)) inner = NULL;
     for (size_t i = 0; !inner && i < sizeof keys / sizeof *keys; i++) {
       const struct pickle_value *found = pickle_get(v, keys[i]);
       if (is_module(found) || pickle_pairs(found).count) inner = found;

@@ -189,12 +189,14 @@ static enum pare_status copy_file(const char *from_dir, const char *to_dir, cons
 enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors,
                                 const char *dir, struct pare_error *err) {
   static const char *const meta[] = {"format", "pt"};
-  char *path = path_join(dir, "model.safetensors"), *source = model_directory(m->path);
-  enum pare_status s = path && source ? PARE_OK : error_no_memory(err);
+  const struct source *source = &m->source;
+  char *path = path_join(dir, "model.safetensors");
+  enum pare_status s = path ? PARE_OK : error_no_memory(err);
   if (!s) s = safetensors_write(path, tensors->list, tensors->count, meta, 1, err);
   if (!s) s = write_config(m, p, dir, err);
-  for (size_t i = 0; !s && i < sizeof copied / sizeof copied[0]; i++) s = copy_file(source, dir, copied[i], err);
+  for (size_t i = 0; !s && source->directory && i < sizeof copied / sizeof copied[0]; i++)
+    s = copy_file(source->directory, dir, copied[i], err);
+  if (!s && source->tokenizer) s = write_json(dir, "fastai_tokenizer.json", source->tokenizer, err);
   free(path);
-  free(source);
   return s;
 }
