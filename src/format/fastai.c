@@ -143,15 +143,50 @@ static enum pare_status read_model(const struct export *e, json_t *config, int64
 
 // ---- labels ----
 
-// A label is a text, or what was a number in the data.
-static json_t *label_text(const struct pickle_value *v) {
-  char text[32];
-  switch (v->kind) {
-    case PICKLE_STR: return json_stringn(v->text.bytes, v->text.len);
-    case PICKLE_BOOL: return json_string(v->truth ? "True" : "False");
-    case PICKLE_INT: snprintf(text, sizeof text, "%lld", (long long)v->integer); return json_string(text);
-    default: return NULL;
+// The bytes of v: BYTES, or what protocol 2 writes for them, _codecs.encode(text, "latin1"). The number of bytes, at
+// most cap; 0 when v is neither.
+static size_t small_bytes(const struct pickle_value *v, uint8_t *out, size_t cap) {
+  size_t n = 0;
+  if (v && v->kind == PICKLE_BYTES) {
+    for (; n < v->text.len && n < cap; n++) out[n] = (uint8_t)v->text.bytes[n];
+  } else if (pickle_is_object(v, "_codecs", "encode") && pickle_is_str(pickle_item(v->object->args, 1), "latin1")) {
+    const struct pickle_value *text = pickle_item(v->object->args, 0);
+    struct pickle_text t = text->kind == PICKLE_STR ? text->text : (struct pickle_text){"", 0};
+    for (size_t i = 0; i < t.len && n < cap; i++) { // UTF-8 of U+0000 to U+00FF
+      uint8_t c = (uint8_t)t.bytes[i];
+      if (c >= 0xC0 && i + 1 < t.len) c = (uint8_t)(c << 6 | ((uint8_t)t.bytes[++i] & 0x3F));
+      out[n++] = c;
+    }
   }
+  return n;
+}
+
+// numpy's scalar(dtype("i8"), bytes): labels that were a column of integers or booleans.
+static bool numpy_scalar(const struct pickle_value *v, int64_t *out, bool *truth) {
+  if (!pickle_is_object(v, "", "scalar")) return false;
+  const struct pickle_value *dtype = pickle_item(v->object->args, 0);
+  const struct pickle_value *code = dtype && dtype->kind == PICKLE_OBJECT ? pickle_item(dtype->object->args, 0) : NULL;
+  uint8_t bytes[8];
+  size_t n = small_bytes(pickle_item(v->object->args, 1), bytes, sizeof bytes);
+  if (!code || code->kind != PICKLE_STR || code->text.len != 2 || !strchr("iub", code->text.bytes[0]) ||
+      (size_t)(code->text.bytes[1] - '0') != n || n == 0)
+    return false;
+  uint64_t bits = code->text.bytes[0] == 'i' && bytes[n - 1] & 0x80 ? UINT64_MAX : 0;
+  for (size_t i = n; i > 0; i--) bits = bits << 8 | bytes[i - 1];
+  *out = (int64_t)bits;
+  *truth = code->text.bytes[0] == 'b';
+  return true;
+}
+
+// A label is a text, or what was a number in the data; NULL for anything else.
+static json_t *label_text(const struct pickle_value *v) {
+  int64_t number = v->kind == PICKLE_BOOL ? v->truth : 0;
+  bool truth = v->kind == PICKLE_BOOL;
+  char text[32];
+  if (v->kind == PICKLE_STR) return json_stringn(v->text.bytes, v->text.len);
+  if (!truth && !pickle_int(v, &number) && !numpy_scalar(v, &number, &truth)) return NULL;
+  snprintf(text, sizeof text, "%lld", (long long)number);
+  return json_string(!truth ? text : number ? "True" : "False"); // as Python prints them
 }
 
 static enum pare_status read_labels(const struct export *e, json_t *config, int64_t count) {
@@ -179,16 +214,29 @@ static enum pare_status read_labels(const struct export *e, json_t *config, int6
   return PARE_OK;
 }
 
-// A text read from its end (backwards=True) has one transform more: the function reverse_text.
-static bool is_backwards(const struct export *e) {
+// A Transform made of the function reverse_text: texts read from their end (backwards=True). fasttransform keeps a
+// method table as `encodes`, which knows the function; fastcore's, before it, a table of lists: so the name is asked.
+static bool is_reverse(const struct pickle_value *v) {
+  return pickle_is_str(pickle_state(v, "_name"), "reverse_text") ||
+         pickle_is_str(pickle_state(v, "name"), "reverse_text");
+}
+
+// What comes before the tokenizer makes a text of a row, and fastai leaves it out for texts; what comes after it
+// counts.
+static enum pare_status check_transforms(const struct export *e, json_t *config) {
   struct pickle_seq all = transforms(e, 0);
+  bool after = false;
   for (size_t i = 0; i < all.count; i++) {
-    struct pickle_seq attributes =
-        pickle_pairs(all.items[i]->kind == PICKLE_OBJECT ? all.items[i]->object->state : NULL);
-    for (size_t k = 0; k + 1 < attributes.count; k += 2)
-      if (pickle_is_global(attributes.items[k + 1], "fastai.text.data", "reverse_text")) return true;
+    const struct pickle_value *t = all.items[i];
+    if (is_class(t, "Tokenizer")) {
+      after = true;
+    } else if (after && is_reverse(t)) {
+      json_object_set_new(config, "backwards", json_true());
+    } else if (after && !is_class(t, "Numericalize")) {
+      return other_class(e, "a step after its tokenizer", "Numericalize", t);
+    }
   }
-  return false;
+  return PARE_OK;
 }
 
 enum pare_status fastai_config(const struct pickle_value *root, const char *file, json_t **out,
@@ -199,7 +247,7 @@ enum pare_status fastai_config(const struct pickle_value *root, const char *file
   if (!*out) return error_no_memory(err);
   enum pare_status s = read_model(&e, *out, &labels);
   if (!s) s = read_labels(&e, *out, labels);
-  if (!s && is_backwards(&e)) json_object_set_new(*out, "backwards", json_true());
+  if (!s) s = check_transforms(&e, *out);
   if (s) {
     json_decref(*out);
     *out = NULL;

@@ -1,6 +1,7 @@
-// pickle_globals.c - which names a pickle may hold. Found by disassembling what torch.save writes, and fastai's exports
-// of text classifiers (versions 2.0 to 2.8, Python 3.7 to 3.13). A name here is allowed to stand in the file; none is
-// ever called.
+// pickle_globals.c - which names a pickle may hold. Found by taking apart what torch.save writes and what fastai 2.8
+// exports of text classifiers (from columns and folders, with functions of a notebook, several labels per text, numbers
+// as labels, metrics, half precision, protocols 2 to 5); older spellings of the same things beside them. A name here is
+// allowed to stand in the file; none is ever called.
 #include <string.h>
 
 #include "format/pickle.h"
@@ -16,6 +17,8 @@ static const char *const packages[] = {
     "spacy",                       // the word tokenizer: its rules and vocabulary
     "thinc",         "confection", // spaCy's configuration
     "pandas",                      // the emptied data frame, and the class of its rows
+    "sklearn",                     // fastai's metrics wrap its functions
+    "typing",                      // annotations of functions
     "cloudpickle", // fastai exports by it: functions written in a notebook travel as records of their code
 };
 
@@ -70,12 +73,22 @@ static const struct name names[] = {
     {"random", "Random"},  // a data loader's generator
     {"re", "_compile"},    // spaCy's regular expressions
     {"_codecs", "encode"}, // bytes in protocol 2
-    {"numpy", "ndarray"},  // lengths of texts, metrics
+    {"numpy", "ndarray"},  // lengths of texts, labels, metrics
     {"numpy", "dtype"},
+    {"numpy", "bool"},
+    {"numpy", "bool_"},
+    {"numpy", "int32"},
+    {"numpy", "int64"},
+    {"numpy", "float32"},
+    {"numpy", "float64"},
+    {"numpy", "less"}, // callbacks that watch a metric
+    {"numpy", "greater"},
     {"numpy.core.multiarray", "_reconstruct"},
     {"numpy.core.multiarray", "scalar"},
+    {"numpy.core.numeric", "_frombuffer"},
     {"numpy._core.multiarray", "_reconstruct"},
     {"numpy._core.multiarray", "scalar"},
+    {"numpy._core.numeric", "_frombuffer"},
 };
 
 // Python 2's name of a module is its Python 3 name here: protocols up to 2 write the former.
