@@ -118,23 +118,22 @@ static bool storage_dtype(const struct pickle_value *type, enum dtype *out) {
 }
 
 // ("storage", type, key, device, number of elements[, view]): the device does not matter here.
-enum pare_status torch_reference(const struct torch_file *f, const struct pickle_value *v, struct torch_reference *out,
-                                 struct pare_error *err) {
+enum pare_status torch_reference(const struct torch_file *f, const struct pickle_value *v, const char *tensor,
+                                 struct torch_reference *out, struct pare_error *err) {
   const struct pickle_value *id = v && v->kind == PICKLE_PERSISTENT ? v->id : NULL;
   const struct pickle_value *type = pickle_item(id, 1), *key = pickle_item(id, 2), *view = pickle_item(id, 5);
   int64_t numel;
   if (!pickle_is_str(pickle_item(id, 0), "storage") || !key || key->kind != PICKLE_STR || !type ||
       type->kind != PICKLE_GLOBAL || !pickle_int(pickle_item(id, 4), &numel) || numel < 0)
-    return error_set(err, PARE_DATA, "%s: a storage's reference is not (\"storage\", type, key, device, elements)",
-                     f->file);
+    return error_set(err, PARE_DATA, "%s: tensor %.200s: its storage is not (\"storage\", type, key, device, elements)",
+                     f->file, tensor);
   if (view && view->kind != PICKLE_NONE)
     return error_set(err, PARE_DATA, "%s: storage '%.*s' is a view of another, which only torch before 0.4 wrote",
                      f->file, (int)size_min(key->text.len, 60), key->text.bytes);
   if (!storage_dtype(type, &out->dtype))
     return error_set(err, PARE_DATA,
-                     "%s: storage '%.*s' holds %.*s: expected floats (16, 32, 64 bits), integers or bool", f->file,
-                     (int)size_min(key->text.len, 60), key->text.bytes, (int)size_min(type->global.name.len, 60),
-                     type->global.name.bytes);
+                     "%s: tensor %.200s: %.*s found: floats (16, 32, 64 bits), integers or bool expected", f->file,
+                     tensor, (int)size_min(type->global.name.len, 60), type->global.name.bytes);
   out->key = key->text;
   out->numel = (size_t)numel;
   return PARE_OK;

@@ -57,14 +57,14 @@ enum pare_status torch_read(struct mapping *m, const char *path, bool describe, 
 
 // The legacy container, by torch_parse.
 enum pare_status torch_parse_legacy(const uint8_t *bytes, size_t len, struct torch_file *out, struct pare_error *err);
-// What a persistent id says of its storage; false when it is not one that torch writes.
+// What a persistent id says of its storage. tensor: whose it is, for messages.
 struct torch_reference {
   struct pickle_text key;
   enum dtype dtype;
   size_t numel;
 };
-enum pare_status torch_reference(const struct torch_file *f, const struct pickle_value *v, struct torch_reference *out,
-                                 struct pare_error *err);
+enum pare_status torch_reference(const struct torch_file *f, const struct pickle_value *v, const char *tensor,
+                                 struct torch_reference *out, struct pare_error *err);
 int torch_compare_storages(const void *a, const void *b); // by key
 enum pare_status torch_find_storage(struct torch_file *f, const struct torch_reference *r, struct torch_storage *out,
                                     struct pare_error *err);

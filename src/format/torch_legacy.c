@@ -52,7 +52,7 @@ static enum pare_status list_storages(struct reader *r) {
   if (!f->storages) return error_no_memory(r->err);
   for (size_t i = 0; i < all.count; i++) {
     struct torch_reference ref;
-    enum pare_status s = torch_reference(f, all.items[i], &ref, r->err);
+    enum pare_status s = torch_reference(f, all.items[i], "?", &ref, r->err);
     if (s) return s;
     f->storages[f->storage_count++] = (struct torch_storage){.key = ref.key, .dtype = ref.dtype, .numel = ref.numel};
   }

@@ -150,7 +150,7 @@ enum pare_status torch_tensor(struct torch_file *f, const struct pickle_value *v
   struct torch_storage storage;
   struct layout layout;
   size_t count;
-  enum pare_status s = torch_reference(f, pickle_item(args, 0), &reference, err);
+  enum pare_status s = torch_reference(f, pickle_item(args, 0), name, &reference, err);
   if (!s) s = torch_find_storage(f, &reference, &storage, err);
   if (!s) s = read_layout(f, args, name, &layout, err);
   if (!s) s = check_layout(f, &layout, &storage, name, &count, err);
