@@ -72,7 +72,7 @@ struct pickle {
   size_t memory;                // bytes of the blocks
 };
 
-// Memory for values beyond this refuses the file: 60 times what the largest export seen needs.
+// Memory for values beyond this refuses the file. An export that counted five million different words stays below.
 enum { PICKLE_MEMORY_MAX = 1 << 30 };
 
 // Parses the pickle that starts at bytes; what follows its STOP is left alone. PARE_DATA names file, byte offset and
