@@ -63,7 +63,7 @@ struct torch_contents {
   struct json_t *config, *tokenizer;
 };
 enum pare_status torch_open(const char *path, struct torch_contents *out, struct pare_error *err);
-bool tensors_is_torch(const char *path); // a file that begins as torch.save's do
+bool tensors_is_torch(const char *path); // a file that begins or is named as torch.save's are
 void tensors_close(struct tensors *t);
 const struct tensor *tensors_find(const struct tensors *t, const char *name); // NULL when absent
 

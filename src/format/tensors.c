@@ -29,7 +29,7 @@ static bool is_other_format(const char *name) {
   return false;
 }
 
-// Endings of files that torch.save writes: without its first bytes, such a file is damaged or something else.
+// Endings of files that torch.save writes: such a file is held to that whatever its first bytes are.
 static bool is_torch_name(const char *name) {
   return ends_with(name, ".pth") || ends_with(name, ".pt") || ends_with(name, ".bin") || ends_with(name, ".pkl");
 }
@@ -86,7 +86,7 @@ static enum pare_status open_dir(const char *dir, struct tensors *out, struct pa
 bool tensors_is_torch(const char *path) {
   struct mapping m;
   if (!file_exists(path) || file_map(path, &m, NULL) != PARE_OK) return false;
-  bool torch = torch_sniff(m.data, m.len) != TORCH_NONE;
+  bool torch = torch_sniff(m.data, m.len) || is_torch_name(path);
   file_unmap(&m);
   return torch;
 }
@@ -97,9 +97,6 @@ enum pare_status tensors_check_path(const char *path, struct pare_error *err) {
   if (is_other_format(path_base(path)))
     return error_set(err, PARE_UNAVAILABLE,
                      "%s: weights are read from safetensors and torch files, not from this format", path);
-  if (is_torch_name(path))
-    return error_set(err, PARE_DATA,
-                     "%s: it begins neither as a zip archive nor as a pickle: not written by torch.save", path);
   return error_set(err, PARE_DATA, "%s: expected a Hugging Face directory, a .safetensors file or a torch file", path);
 }
 
@@ -107,7 +104,7 @@ enum pare_status weights_open(const char *path, struct tensors *out, struct pare
   struct mapping m;
   enum pare_status status = file_map(path, &m, err);
   if (status != PARE_OK) return status;
-  if (torch_sniff(m.data, m.len) != TORCH_NONE) {
+  if (torch_sniff(m.data, m.len) || is_torch_name(path)) {
     struct torch_contents contents;
     status = torch_read(&m, path, false, &contents, err);
     *out = contents.tensors;

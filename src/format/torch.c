@@ -13,11 +13,13 @@ static const char pickle_name[] = "/data.pkl";
 // What torch.save wrote first until 1.6: protocol 2, then the number 0x1950a86a20f9469cfc6c.
 static const uint8_t legacy_magic[] = {0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19};
 
-enum torch_container torch_sniff(const uint8_t *bytes, size_t len) {
-  if (len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0) return TORCH_ZIP;
+static bool is_zip(const uint8_t *bytes, size_t len) {
+  return len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
+}
+
+bool torch_sniff(const uint8_t *bytes, size_t len) {
   // Any other binary pickle is taken for one as well, so that its refusal says what it is.
-  if (len >= 2 && bytes[0] == 0x80 && bytes[1] <= 5) return TORCH_LEGACY;
-  return TORCH_NONE;
+  return is_zip(bytes, len) || (len >= 2 && bytes[0] == 0x80 && bytes[1] <= 5);
 }
 
 // ---- the zip container ----
@@ -68,20 +70,26 @@ static enum pare_status parse_zip(const uint8_t *bytes, size_t len, struct torch
 
 // ---- both ----
 
+// A plain pickle, or no pickle at all: what stops the pickle machine says which, and names what the pickle would call.
+static enum pare_status not_torch(const uint8_t *bytes, size_t len, struct torch_file *f, struct pare_error *err) {
+  struct pare_error why;
+  if (pickle_parse(bytes, len, "", &f->pickle, &why) == PARE_OK) // its text then starts with ": "
+    return error_set(err, PARE_DATA, "%s: a pickle, but not written by torch.save", f->file);
+  return error_set(err, PARE_DATA, "%s: not written by torch.save: %s", f->file, why.text + 2);
+}
+
 enum pare_status torch_parse(const uint8_t *bytes, size_t len, const char *file, struct torch_file *out,
                              struct pare_error *err) {
   *out = (struct torch_file){.bytes = len};
-  enum torch_container container = torch_sniff(bytes, len);
   enum pare_status s = PARE_OK;
   if (!(out->file = strdup(file))) {
     s = error_no_memory(err);
-  } else if (container == TORCH_ZIP) {
+  } else if (is_zip(bytes, len)) {
     s = parse_zip(bytes, len, out, err);
   } else if (len >= sizeof legacy_magic && memcmp(bytes, legacy_magic, sizeof legacy_magic) == 0) {
     s = torch_parse_legacy(bytes, len, out, err);
   } else {
-    s = error_set(err, PARE_DATA, "%s: %s, but not one of torch.save", file,
-                  container == TORCH_LEGACY ? "a pickle" : "a file");
+    s = not_torch(bytes, len, out, err);
   }
   if (s) torch_close(out);
   return s;

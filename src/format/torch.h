@@ -25,8 +25,7 @@ struct torch_file {
   size_t made_count, made_bytes;
 };
 
-enum torch_container { TORCH_NONE, TORCH_ZIP, TORCH_LEGACY };
-enum torch_container torch_sniff(const uint8_t *bytes, size_t len); // by the first bytes
+bool torch_sniff(const uint8_t *bytes, size_t len); // it begins as one of the two
 
 // bytes must outlive out; file is copied. PARE_DATA for anything but a whole torch file. torch_close accepts a zeroed
 // struct.
