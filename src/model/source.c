@@ -52,13 +52,14 @@ enum pare_status source_open(const char *path, struct source *out, struct pare_e
   enum pare_status s = out->path && out->directory ? tensors_check_path(out->path, err) : error_no_memory(err);
   if (!s && tensors_is_torch(out->path)) s = open_torch_file(out, err);
   if (!s && !out->config) s = read_config(out, err);
+  if (!s && out->tensors.count)
+    s = fastai_complete_config(out->config, &out->tensors, err); // Learner.save says no sizes
   if (s) source_close(out);
   return s;
 }
 
 enum pare_status source_open_weights(struct source *s, struct pare_error *err) {
-  enum pare_status status = s->tensors.count ? PARE_OK : tensors_open(s->path, &s->tensors, err);
-  return status ? status : fastai_complete_config(s->config, &s->tensors, err);
+  return s->tensors.count ? PARE_OK : tensors_open(s->path, &s->tensors, err);
 }
 
 void source_close(struct source *s) {
