@@ -94,15 +94,14 @@ static int64_t hex(const char *p, size_t left, size_t digits) {
 }
 
 static size_t put_utf8(char *out, uint32_t c) {
-  if (c < 0x80) return out[0] = (char)c, 1;
-  if (c < 0x800) return out[0] = (char)(0xC0 | c >> 6), out[1] = (char)(0x80 | (c & 63)), 2;
-  if (c < 0x10000) {
-    out[0] = (char)(0xE0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 63)), out[2] = (char)(0x80 | (c & 63));
-    return 3;
+  if (c < 0x80) {
+    out[0] = (char)c;
+    return 1;
   }
-  out[0] = (char)(0xF0 | c >> 18), out[1] = (char)(0x80 | (c >> 12 & 63));
-  out[2] = (char)(0x80 | (c >> 6 & 63)), out[3] = (char)(0x80 | (c & 63));
-  return 4;
+  size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+  for (size_t i = len - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3F));
+  out[0] = (char)(0xF00 >> len | c); // as many ones as bytes, a zero, the bits left
+  return len;
 }
 
 enum pare_status vm_raw_escapes(struct vm *vm, struct pickle_text t, node *out) {

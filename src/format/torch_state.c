@@ -124,18 +124,15 @@ static bool holds_tensors(const struct pickle_value *v) {
 static const struct pickle_value *find_state(const struct pickle_value *v) {
   enum { MAX_NESTING = 4 };
   static const char *const keys[] = {"model", "state_dict", "model_state_dict"};
-  for (int depth = 0; depth < MAX_NESTING; depth++) {
+  const struct pickle_value *found = NULL;
+  for (int depth = 0; v && depth < MAX_NESTING; depth++) {
     if (is_module(v)) return v;
+    if (holds_tensors(v)) found = v;
     const struct pickle_value *inner = pickle_state(v, "model"); // a fastai Learner
-    if (!is_module(inner)) inner = NULL;
-    for (size_t i = 0; !inner && i < sizeof keys / sizeof *keys; i++) {
-      const struct pickle_value *found = pickle_get(v, keys[i]);
-      if (is_module(found) || pickle_pairs(found).count) inner = found;
-    }
-    if (!inner) break;
+    for (size_t i = 0; !inner && i < sizeof keys / sizeof *keys; i++) inner = pickle_get(v, keys[i]);
     v = inner;
   }
-  return holds_tensors(v) ? v : NULL;
+  return found; // the innermost
 }
 
 static enum pare_status check_distinct(const struct walk *w) {

@@ -1,20 +1,13 @@
 // pickle.c - libFuzzer on the pickle machine: it refuses with a message, or every value lies inside the input; whatever
 // comes out, the reader of fastai exports takes it or refuses it.
+#include "promises.h"
+
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "format/fastai.h"
 #include "format/pickle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(int ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "broken promise: %s\n", what);
-  abort();
-}
 
 // Reads what can be reached within a bounded number of steps: values share nodes and form cycles.
 static void look(const struct pickle_value *v, int depth, size_t *steps) {

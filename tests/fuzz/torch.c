@@ -1,30 +1,10 @@
 // torch.c - libFuzzer on files of torch.save, zip archives and the older container: each is refused with a message, or
 // every tensor's bytes can be read and have the size that its shape needs.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "promises.h"
 
-#include "base/utf8.h"
 #include "format/torch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(int ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "broken promise: %s\n", what);
-  abort();
-}
-
-static void check_tensor(const struct tensor *t) {
-  size_t name_len = strlen(t->name), n = dtype_bytes(t->dtype);
-  require(name_len > 0 && name_len < 512 && utf8_first_bad(t->name, name_len) == name_len, "a valid name");
-  require(t->rank <= TENSOR_MAX_RANK, "a small rank");
-  for (size_t i = 0; i < t->rank; i++) n *= t->shape[i];
-  require(n == t->bytes, "the size that the shape needs");
-  volatile uint8_t sink = 0;
-  if (t->bytes) sink ^= t->data[0] ^ t->data[t->bytes - 1];
-  (void)sink;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
   struct torch_file f;
