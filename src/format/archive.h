@@ -1,4 +1,4 @@
-// archive.h - zip archives in memory, by minizip: a sorted list of entries with a view of each; private to format/.
+// archive.h - zip archives in memory: a sorted list of entries with a view of each; private to format/.
 // Entries are never written to disk, so what their names say of folders means nothing.
 #ifndef PARE_FORMAT_ARCHIVE_H
 #define PARE_FORMAT_ARCHIVE_H
