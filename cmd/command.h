@@ -18,6 +18,7 @@ enum pare_status cmd_classify(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_generate(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_perplexity(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_convert(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_eval(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_report(int argc, char **argv, struct pare_error *err);
@@ -64,6 +65,11 @@ void output_json_used(const struct opened *o);
 enum pare_status open_session(const struct args_common *common, const char *name, struct opened *out,
                               struct pare_error *err);
 void opened_close(struct opened *o); // accepts a zeroed struct
+
+// ---- file formats (convert.c) ----
+// PARE_UNAVAILABLE for a --format that is not built yet, PARE_USAGE for one there is not, and for an ONNX option
+// without ONNX.
+enum pare_status check_format(const char *command, const char *format, bool onnx_option, struct pare_error *err);
 
 // ---- texts (input.c) ----
 struct inputs {

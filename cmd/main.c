@@ -23,7 +23,7 @@ static const struct command commands[] = {
     {"generate", cmd_generate, "continue a prompt"},
     {"summarize", NULL, "shorten a text"},
     {"quantize", cmd_quantize, "write a smaller model"},
-    {"convert", NULL, "change the file format"},
+    {"convert", cmd_convert, "change the file format, not the values"},
     {"train", NULL, "train a linear classifier"},
     {"tune", NULL, "choose a scheme per tensor under limits"},
     {"perplexity", cmd_perplexity, "how well a language model predicts a text"},

@@ -1,7 +1,4 @@
 // quantize.c - pare quantize
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "command.h"
 
@@ -9,7 +6,7 @@ struct options {
   struct args_common common;
   const char *out, *scheme, *calibrate, *format;
   struct args_list keep;
-  bool portable, even_if_larger, dry_run;
+  bool portable, even_if_larger, dry_run, onnx_per_token;
 };
 
 static enum pare_status check(const struct options *o, const struct args *args, struct pare_error *err) {
@@ -18,11 +15,7 @@ static enum pare_status check(const struct options *o, const struct args *args, 
   if (!o->scheme) return error_set(err, PARE_USAGE, "quantize: expected --scheme NAME; `pare schemes` lists them");
   if (!o->out && !o->dry_run) return error_set(err, PARE_USAGE, "quantize: expected -o OUT (or --dry-run)");
   if (o->calibrate) return error_set(err, PARE_UNAVAILABLE, "quantize: --calibrate is not built yet");
-  if (!o->format || strcmp(o->format, "hf") == 0) return PARE_OK;
-  if (strcmp(o->format, "gguf") == 0 || strcmp(o->format, "onnx") == 0) {
-    return error_set(err, PARE_UNAVAILABLE, "quantize: --format %s is not built yet; hf is", o->format);
-  }
-  return error_set(err, PARE_USAGE, "quantize: expected --format hf, gguf or onnx, found '%s'", o->format);
+  return check_format("quantize", o->format ? o->format : "hf", o->onnx_per_token, err);
 }
 
 static enum pare_status run(const void *values, const struct args *args, struct pare_error *err) {
@@ -40,6 +33,7 @@ static enum pare_status run(const void *values, const struct args *args, struct 
                                             .keep_count = o->keep.count,
                                             .portable = o->portable,
                                             .format = o->format,
+                                            .onnx_per_token = o->onnx_per_token,
                                             .even_if_larger = o->even_if_larger,
                                             .dry_run = o->dry_run,
                                             .command = args->command,
@@ -64,7 +58,11 @@ static const struct arg_option table[] = {
      "another scheme for tensors whose name matches; may be repeated,\nfirst match wins"},
     {"portable", 0, ARG_FLAG, offsetof(struct options, portable), NULL,
      "what other tools cannot hold in this scheme stays F16"},
-    {"format", 0, ARG_STRING, offsetof(struct options, format), "FORMAT", "hf (default), gguf or onnx"},
+    {"format", 0, ARG_STRING, offsetof(struct options, format), "FORMAT",
+     "hf (default) or onnx: model.onnx, or model_quantized.onnx for int8"},
+    {"onnx-per-token", 0, ARG_FLAG, offsetof(struct options, onnx_per_token), NULL,
+     "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; "
+     "slower"},
     {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate), "FILE",
      "texts for schemes that watch activations"},
     {"even-if-larger", 0, ARG_FLAG, offsetof(struct options, even_if_larger), NULL,
@@ -80,12 +78,14 @@ static const struct arg_spec spec = {
         "from and an\n"
         "input with its answer that every load checks again. Each tensor's encoding, bytes and error are shown. A "
         "result that is\n"
-        "not smaller is not written (exit 1) unless --even-if-larger. OUT must not exist, or hold an earlier output.",
+        "not smaller is not written (exit 1) unless --even-if-larger. OUT must not exist, or hold an earlier output.\n"
+        "--format onnx writes a model for onnxruntime instead (f32, f16, bf16, int8, int8-tensor).",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
     .example =
         "  pare quantize models/agnews-gpt2 -o agnews-int8 --scheme int8\n"
-        "  pare quantize nli-minilm -o nli-nf4 --scheme nf4 --keep 'classifier=f16'\n",
+        "  pare quantize nli-minilm -o nli-nf4 --scheme nf4 --keep 'classifier=f16'\n"
+        "  pare quantize nli-minilm -o nli-onnx --scheme int8 --format onnx\n",
     .run = run,
 };
 

@@ -194,7 +194,8 @@ struct pare_quantize_options {
   const char *const *keep; // "REGEX=SCHEME" rules, first match wins
   size_t keep_count;
   bool portable;       // what the other tool cannot hold stays F16
-  const char *format;  // NULL or "hf"
+  const char *format;  // NULL or "hf": a Hugging Face directory; "onnx": an ONNX model for onnxruntime
+  bool onnx_per_token; // ONNX, int8: activations quantized per token, as pare computes, instead of whole
   bool even_if_larger; // write although not smaller (otherwise PARE_REFUSED, and the record says so)
   bool dry_run;        // plan only; out may be NULL
   const char *command; // kept in pare.json
@@ -205,6 +206,19 @@ struct pare_quantize_options {
 PARE_API enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out,
                                         const struct pare_quantize_options *options, pare_record **record,
                                         struct pare_error *err);
+
+struct pare_convert_options {
+  const char *format;  // "hf": one safetensors file; "onnx"
+  bool onnx_per_token; // as above
+  bool dry_run;        // size only; out may be NULL
+  const char *command; // kept in pare.json
+};
+// Writes the model in another file format without quantizing: every weight keeps its encoding, weights the
+// architecture does not use are left out. Norms and biases are F32 in ONNX. *record: as pare_quantize's, `method` being
+// "kept".
+PARE_API enum pare_status pare_convert(pare_engine *engine, const char *path, const char *out,
+                                       const struct pare_convert_options *options, pare_record **record,
+                                       struct pare_error *err);
 
 struct pare_compare_options {
   const char *const *schemes; // schemes to quantize the original with ...

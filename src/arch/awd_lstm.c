@@ -28,8 +28,6 @@ enum {
 
 #define CELL "0.module.rnns.%zu."
 #define NORM "1.layers.%zu.0."
-#define NORM_ROW(part, kind) \
-  { .name = NORM part, .role = kind, .n = D_HEAD_IN, .per_head_layer = true, .bare = true, .optional = true }
 static const struct arch_row rows[ROWS] = {
     [EMBEDDING] = {.name = "0.module.encoder.weight", .role = ROLE_EMBEDDING, .n = D_V, .k = D_C},
     [W_X] = {.name = CELL "module.weight_ih_l0", .role = ROLE_LINEAR, .n = D_GATES, .k = D_CELL_IN, .per_layer = true},
@@ -42,10 +40,30 @@ static const struct arch_row rows[ROWS] = {
              .k = D_CELL_OUT,
              .per_layer = true},
     [B_H] = {.name = CELL "module.bias_hh_l0", .role = ROLE_BIAS, .n = D_GATES, .per_layer = true},
-    [BN_SCALE] = NORM_ROW("weight", ROLE_NORM),
-    [BN_SHIFT] = NORM_ROW("bias", ROLE_BIAS),
-    [BN_MEAN] = NORM_ROW("running_mean", ROLE_NORM),
-    [BN_VAR] = NORM_ROW("running_var", ROLE_NORM),
+    [BN_SCALE] = {.name = NORM "weight",
+                  .role = ROLE_NORM,
+                  .n = D_HEAD_IN,
+                  .per_head_layer = true,
+                  .bare = true,
+                  .optional = true},
+    [BN_SHIFT] = {.name = NORM "bias",
+                  .role = ROLE_BIAS,
+                  .n = D_HEAD_IN,
+                  .per_head_layer = true,
+                  .bare = true,
+                  .optional = true},
+    [BN_MEAN] = {.name = NORM "running_mean",
+                 .role = ROLE_NORM,
+                 .n = D_HEAD_IN,
+                 .per_head_layer = true,
+                 .bare = true,
+                 .optional = true},
+    [BN_VAR] = {.name = NORM "running_var",
+                .role = ROLE_NORM,
+                .n = D_HEAD_IN,
+                .per_head_layer = true,
+                .bare = true,
+                .optional = true},
     // A layer without dropout has its linear one place earlier.
     [HEAD] = {.name = "1.layers.%zu.2.weight",
               .alias = "1.layers.%zu.1.weight",

@@ -137,7 +137,7 @@ static const char *quant_method(const struct plan *p) {
 
 enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
                            const struct pare_quantize_options *options, struct plan *out, struct pare_error *err) {
-  *out = (struct plan){.scheme = scheme, .portable = options->portable};
+  *out = (struct plan){.scheme = scheme, .scheme_name = scheme->name, .portable = options->portable};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
   if (out->portable && m->arch->ours)
@@ -162,6 +162,32 @@ enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
   free(p.rules);
   if (s) plan_free(out);
   return s;
+}
+
+static const struct scheme *scheme_of(const struct encoding *e) {
+  size_t count;
+  const struct scheme *all = schemes_all(&count);
+  for (size_t i = 0; i < count; i++)
+    if (all[i].encoding == e) return &all[i];
+  return NULL;
+}
+
+static void keep_item(void *context, const struct arch_row *row, const struct weight *w) {
+  struct plan *p = context;
+  bool vector = row->k == D_NONE;
+  p->items[p->count++] = (struct plan_item){.row = row,
+                                            .weight = w,
+                                            .scheme = vector ? NULL : scheme_of(w->stored.encoding),
+                                            .vector = vector ? w->stored.encoding : NULL};
+}
+
+enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err) {
+  size_t count = 0;
+  model_each_weight(m, count_item, &count);
+  *out = (struct plan){.scheme_name = m->scheme, .items = calloc(count ? count : 1, sizeof *out->items)};
+  if (!out->items) return error_no_memory(err);
+  model_each_weight(m, keep_item, out);
+  return PARE_OK;
 }
 
 void plan_free(struct plan *p) {

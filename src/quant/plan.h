@@ -14,7 +14,8 @@ struct plan_item {
 struct plan {
   struct plan_item *items;
   size_t count;
-  const struct scheme *scheme; // the one asked for
+  const struct scheme *scheme; // the one asked for; NULL when nothing is quantized
+  const char *scheme_name;     // as reported: the scheme's, or the source's own
   bool portable;               // as opened by the other tool: plain tensors all F16
   const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
 };
@@ -24,6 +25,9 @@ struct plan {
 // under nf4, and all of GPT-2's Conv1D under int8; else the scheme, for every matrix.
 enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
                            const struct pare_quantize_options *options, struct plan *out, struct pare_error *err);
+// Every weight as the source stores it: items' schemes are NULL for vectors only, else the first scheme of the
+// encoding.
+enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err);
 void plan_free(struct plan *p);
 
 #endif

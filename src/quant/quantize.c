@@ -1,5 +1,6 @@
-// quantize.c - see quantize.h. Open -> plan -> quantize every weight -> write beside the target -> open what was
-// written, store its answer -> rename into place. Same input, scheme and version: same bytes.
+// quantize.c - see quantize.h. Open -> plan -> quantize every weight (or, converting, take it as it is) -> write beside
+// the target -> open what was written, store its answer -> rename into place. Same input, scheme and version: same
+// bytes.
 #include "quant/quantize.h"
 
 #include <jansson.h>
@@ -10,7 +11,6 @@
 
 #include "base/size.h"
 #include "model/selftest.h"
-#include "quant/save.h"
 
 struct job {
   const pare_model *m;
@@ -91,21 +91,56 @@ static json_t *tensor_rows(const struct plan *p, const struct result *results) {
     const struct plan_item *item = &p->items[i];
     if (!item->scheme) continue;
     const struct result *r = &results[i];
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", item->weight->name, "encoding",
-                                          r->stored.encoding->name, "method", item->scheme->method_name, "bytes",
-                                          (json_int_t)stored_bytes(&r->stored), "sqnr_db", number(r->sqnr_db), "cosine",
-                                          number(r->cosine)));
+    json_array_append_new(
+        list,
+        json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", item->weight->name, "encoding", r->stored.encoding->name,
+                  "method", p->scheme ? item->scheme->method_name : "kept", "bytes",
+                  (json_int_t)stored_bytes(&r->stored), "sqnr_db", number(r->sqnr_db), "cosine", number(r->cosine)));
   }
   return list;
 }
 
+// The source's own values.
+static void take_all(const struct plan *plan, struct result *results) {
+  for (size_t i = 0; i < plan->count; i++) {
+    results[i] = (struct result){.stored = plan->items[i].weight->stored, .sqnr_db = INFINITY, .cosine = 1};
+    results[i].stored.owned = NULL;
+  }
+}
+
+// ---- the Hugging Face directory ----
+
+static enum pare_status prepare_hf(const struct quantized *q, void **state, const char **file, size_t *bytes,
+                                   struct pare_error *err) {
+  static const char *const meta[] = {"format", "pt"};
+  struct tensor_list *tensors = calloc(1, sizeof *tensors);
+  *state = tensors;
+  *file = "model.safetensors";
+  if (!tensors) return error_no_memory(err);
+  enum pare_status s = save_list(q->plan, q->results, tensors, err);
+  return s ? s : safetensors_file_bytes(tensors->list, tensors->count, meta, 1, bytes, err);
+}
+
+static enum pare_status write_hf(void *state, const struct quantized *q, const char *dir, struct pare_error *err) {
+  return save_directory(q->m, q->plan, state, dir, err);
+}
+
+static void release_hf(void *state) {
+  if (state) tensor_list_free(state);
+  free(state);
+}
+
+const struct writer writer_hf = {
+    .format = "hf", .self_test = true, .prepare = prepare_hf, .write = write_hf, .release = release_hf};
+
+// ---- the drive ----
+
 struct run {
   pare_engine *engine;
-  const pare_model *m;
-  const struct plan *plan;
-  const struct result *results;
-  const struct tensor_list *tensors;
-  const struct pare_quantize_options *options;
+  struct quantized q;
+  const struct writer *writer;
+  void *state;
+  const char *file; // the weight file's name
 };
 
 // [{file, sha256}]: the weight files the source was read from, shards in the order of their first tensor.
@@ -139,31 +174,28 @@ static enum pare_status written_answer(pare_engine *engine, const char *dir, jso
 static enum pare_status write_provenance(const struct run *r, const char *dir, const char *sha256,
                                          struct pare_error *err) {
   json_t *test = NULL, *source = NULL;
-  enum pare_status s = written_answer(r->engine, dir, &test, err);
-  if (!s) s = source_files(r->m, &source, err);
+  enum pare_status s = r->writer->self_test ? written_answer(r->engine, dir, &test, err) : PARE_OK;
+  if (!s) s = source_files(r->q.m, &source, err);
   if (s) {
     json_decref(test);
     json_decref(source);
     return s;
   }
-  json_t *j = json_pack("{s:s, s:s, s:b, s:o, s:s, s:o, s:o}", "pare_version", PARE_VERSION, "scheme",
-                        r->plan->scheme->name, "portable", r->plan->portable, "source", source, "sha256", sha256,
-                        "tensors", tensor_rows(r->plan, r->results), "self_test", test);
-  if (j && r->options->command) json_object_set_new(j, "command", json_string(r->options->command));
-  char *path = path_join(dir, "pare.json"), *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_ENSURE_ASCII) : NULL;
-  s = path && text ? file_write_all(path, text, strlen(text), err) : error_no_memory(err);
-  free(path);
-  free(text);
-  json_decref(j);
-  return s;
+  const struct plan *plan = r->q.plan;
+  json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:o}", "pare_version", PARE_VERSION, "scheme",
+                        plan->scheme_name, "format", r->writer->format, "portable", plan->portable, "source", source,
+                        "file", r->file, "sha256", sha256, "tensors", tensor_rows(plan, r->q.results));
+  if (j && test) json_object_set_new(j, "self_test", test);
+  if (j && r->q.options->command) json_object_set_new(j, "command", json_string(r->q.options->command));
+  return save_json(dir, "pare.json", j, err);
 }
 
 static enum pare_status write_output(const struct run *r, const char *out, json_t *record, struct pare_error *err) {
   struct outdir dir;
   enum pare_status s = dir_create(out, "pare.json", &dir, err);
   if (s) return s;
-  char sha256[65], *file = path_join(dir.temp, "model.safetensors");
-  s = file ? save_directory(r->m, r->plan, r->tensors, dir.temp, err) : error_no_memory(err);
+  char sha256[65], *file = path_join(dir.temp, r->file);
+  s = file ? r->writer->write(r->state, &r->q, dir.temp, err) : error_no_memory(err);
   if (!s) s = file_sha256(file, sha256, err);
   if (!s) s = write_provenance(r, dir.temp, sha256, err);
   if (!s) s = dir_commit(&dir, err);
@@ -173,20 +205,22 @@ static enum pare_status write_output(const struct run *r, const char *out, json_
   return s;
 }
 
-static enum pare_status finish(const struct run *r, const char *out, json_t **record, struct pare_error *err) {
-  size_t before = r->m->tensors.file_bytes, f32 = 4 * r->m->parameters, after;
-  static const char *const meta[] = {"format", "pt"};
-  enum pare_status s = safetensors_file_bytes(r->tensors->list, r->tensors->count, meta, 1, &after, err);
+static enum pare_status finish(struct run *r, const char *out, json_t **record, struct pare_error *err) {
+  const struct quantized *q = &r->q;
+  size_t before = q->m->tensors.file_bytes, f32 = 4 * q->m->parameters, after;
+  bool dry = q->options->dry_run, smaller_wanted = q->plan->scheme && !q->options->even_if_larger && !dry;
+  enum pare_status s = r->writer->prepare(q, &r->state, &r->file, &after, err);
   if (s) return s;
-  json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", r->plan->scheme->name, "bytes_before",
-                        (json_int_t)before, "bytes_after", (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors",
-                        tensor_rows(r->plan, r->results), "sha256", "dry_run", r->options->dry_run);
+  json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", q->plan->scheme_name, "format",
+                        r->writer->format, "file", r->file, "bytes_before", (json_int_t)before, "bytes_after",
+                        (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors", tensor_rows(q->plan, q->results),
+                        "sha256", "dry_run", dry);
   if (!j) return error_no_memory(err);
-  if (after >= before && !r->options->even_if_larger && !r->options->dry_run) {
+  if (after >= before && smaller_wanted) {
     s = error_set(err, PARE_REFUSED,
                   "%s: %s is not smaller (%zu bytes, was %zu): not written; --even-if-larger writes it anyway",
-                  r->m->path, r->plan->scheme->name, after, before);
-  } else if (!r->options->dry_run) {
+                  q->m->path, q->plan->scheme_name, after, before);
+  } else if (!dry) {
     s = write_output(r, out, j, err);
   }
   if (s && s != PARE_REFUSED) {
@@ -197,38 +231,45 @@ static enum pare_status finish(const struct run *r, const char *out, json_t **re
   return s;
 }
 
-static enum pare_status check_options(const char *out, const struct pare_quantize_options *o, struct pare_error *err) {
-  if (!o->scheme) return error_set(err, PARE_USAGE, "no scheme given");
-  if (!out && !o->dry_run) return error_set(err, PARE_USAGE, "no output directory given");
-  if (o->format && strcmp(o->format, "hf") != 0) {
-    bool known = !strcmp(o->format, "gguf") || !strcmp(o->format, "onnx");
-    return error_set(err, known ? PARE_UNAVAILABLE : PARE_USAGE, "format %.20s %s", o->format,
-                     known ? "is not built yet (hf is)" : "is not known: hf, gguf or onnx");
-  }
-  return PARE_OK;
-}
-
-enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
-                                const struct pare_quantize_options *options, json_t **record, struct pare_error *err) {
-  *record = NULL;
-  const struct scheme *scheme;
+// scheme NULL: nothing is quantized.
+static enum pare_status drive(const struct quantize_job *job, const struct scheme *scheme, json_t **record,
+                              struct pare_error *err) {
+  const struct pare_quantize_options *options = job->options;
   struct plan plan = {0};
-  struct tensor_list tensors = {0};
   struct result *results = NULL;
   pare_model *m = NULL;
-  enum pare_status s = check_options(out, options, err);
-  if (!s) s = scheme_find(options->scheme, &scheme, err);
-  if (!s) s = model_open_stored(engine, path, &m, err);
-  if (!s) s = plan_make(m, scheme, options, &plan, err);
+  enum pare_status s = PARE_OK;
+  if (!job->out && !options->dry_run) s = error_set(err, PARE_USAGE, "no output directory given");
+  if (!s) s = model_open_stored(job->engine, job->path, &m, err);
+  if (!s) s = scheme ? plan_make(m, scheme, options, &plan, err) : plan_keep(m, &plan, err);
+  if (!s && job->writer->check) s = job->writer->check(m, &plan, options, err);
   if (!s && !(results = calloc(plan.count ? plan.count : 1, sizeof *results))) s = error_no_memory(err);
-  if (!s) s = quantize_all(m, &plan, results, &options->progress, err);
-  if (!s) s = save_list(&plan, results, &tensors, err);
-  struct run run = {engine, m, &plan, results, &tensors, options};
-  if (!s) s = finish(&run, out, record, err);
-  tensor_list_free(&tensors);
+  if (!s && !scheme) take_all(&plan, results);
+  if (!s && scheme) s = quantize_all(m, &plan, results, &options->progress, err);
+  struct run run = {.engine = job->engine, .q = {m, &plan, results, options}, .writer = job->writer};
+  if (!s) s = finish(&run, job->out, record, err);
+  job->writer->release(run.state);
   for (size_t i = 0; results && i < plan.count; i++) stored_free(&results[i].stored);
   free(results);
   plan_free(&plan);
   model_close(m);
   return s;
+}
+
+enum pare_status quantize_write(const struct quantize_job *job, json_t **record, struct pare_error *err) {
+  *record = NULL;
+  if (!job->options->scheme) return error_set(err, PARE_USAGE, "no scheme given");
+  const struct scheme *scheme;
+  enum pare_status s = scheme_find(job->options->scheme, &scheme, err);
+  return s ? s : drive(job, scheme, record, err);
+}
+
+enum pare_status quantize_convert(const struct quantize_job *job, json_t **record, struct pare_error *err) {
+  *record = NULL;
+  return drive(job, NULL, record, err);
+}
+
+enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
+                                const struct pare_quantize_options *options, json_t **record, struct pare_error *err) {
+  return quantize_write(&(struct quantize_job){engine, path, out, options, &writer_hf}, record, err);
 }

@@ -143,11 +143,12 @@ static const char *plain_type(const struct plan *p) {
   return e == &encoding_f32 ? "float32" : e == &encoding_f16 ? "float16" : e == &encoding_bf16 ? "bfloat16" : NULL;
 }
 
-static enum pare_status write_json(const char *dir, const char *name, const json_t *j, struct pare_error *err) {
-  char *path = path_join(dir, name), *text = json_dumps(j, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+enum pare_status save_json(const char *dir, const char *name, json_t *j, struct pare_error *err) {
+  char *path = path_join(dir, name), *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
   enum pare_status s = path && text ? file_write_all(path, text, strlen(text), err) : error_no_memory(err);
   free(path);
   free(text);
+  json_decref(j);
   return s;
 }
 
@@ -155,6 +156,7 @@ static enum pare_status write_config(const pare_model *m, const struct plan *p, 
                                      struct pare_error *err) {
   json_t *config = json_deep_copy(m->config_json);
   if (!config) return error_no_memory(err);
+  if (!p->scheme) return save_json(dir, "config.json", config, err);
   const char *type = plain_type(p);
   if (type) {
     json_object_set_new(config, "dtype", json_string(type));
@@ -167,9 +169,7 @@ static enum pare_status write_config(const pare_model *m, const struct plan *p, 
                                                           : compressed_tensors_config(p);
     json_object_set_new(config, "quantization_config", q);
   }
-  enum pare_status s = write_json(dir, "config.json", config, err);
-  json_decref(config);
-  return s;
+  return save_json(dir, "config.json", config, err);
 }
 
 static enum pare_status copy_file(const char *from_dir, const char *to_dir, const char *name, struct pare_error *err) {
@@ -186,17 +186,23 @@ static enum pare_status copy_file(const char *from_dir, const char *to_dir, cons
   return s;
 }
 
+enum pare_status save_companions(const pare_model *m, const char *dir, struct pare_error *err) {
+  const struct source *source = &m->source;
+  enum pare_status s = PARE_OK;
+  for (size_t i = 0; !s && source->directory && i < sizeof copied / sizeof copied[0]; i++)
+    s = copy_file(source->directory, dir, copied[i], err);
+  if (!s && source->tokenizer) s = write_json(dir, "fastai_tokenizer.json", source->tokenizer, err);
+  return s;
+}
+
 enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors,
                                 const char *dir, struct pare_error *err) {
   static const char *const meta[] = {"format", "pt"};
-  const struct source *source = &m->source;
   char *path = path_join(dir, "model.safetensors");
   enum pare_status s = path ? PARE_OK : error_no_memory(err);
   if (!s) s = safetensors_write(path, tensors->list, tensors->count, meta, 1, err);
   if (!s) s = write_config(m, p, dir, err);
-  for (size_t i = 0; !s && source->directory && i < sizeof copied / sizeof copied[0]; i++)
-    s = copy_file(source->directory, dir, copied[i], err);
-  if (!s && source->tokenizer) s = write_json(dir, "fastai_tokenizer.json", source->tokenizer, err);
+  if (!s) s = save_companions(m, dir, err);
   free(path);
   return s;
 }

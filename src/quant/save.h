@@ -24,7 +24,11 @@ enum pare_status save_list(const struct plan *p, const struct result *results, s
                            struct pare_error *err);
 void tensor_list_free(struct tensor_list *t);
 
-// Writes everything but pare.json into dir.
+// Copies the files of the source that any form of the model needs: its tokenizer's, generation_config.json.
+enum pare_status save_companions(const pare_model *m, const char *dir, struct pare_error *err);
+// j as dir/name. Taken: j may be NULL (out of memory), and is released.
+enum pare_status save_json(const char *dir, const char *name, struct json_t *j, struct pare_error *err);
+// Writes everything but pare.json into dir. A plan without a scheme (plan_keep) keeps config.json as it is.
 enum pare_status save_directory(const pare_model *m, const struct plan *p, const struct tensor_list *tensors,
                                 const char *dir, struct pare_error *err);
 

@@ -8,12 +8,12 @@
 #include "quant/quantize.h"
 
 static const struct scheme schemes[] = {
-    {"f32", &encoding_f32, &method_cast, 32, "f32", "cast", "hf", false},
-    {"f16", &encoding_f16, &method_cast, 16, "f16", "cast", "hf", false},
-    {"bf16", &encoding_bf16, &method_cast, 16, "bf16", "cast", "hf", false},
+    {"f32", &encoding_f32, &method_cast, 32, "f32", "cast", "hf onnx", false},
+    {"f16", &encoding_f16, &method_cast, 16, "f16", "cast", "hf onnx", false},
+    {"bf16", &encoding_bf16, &method_cast, 16, "bf16", "cast", "hf onnx", false},
     {"int16", &encoding_int16, &method_rtn, 16, "int16", "rtn", "hf", false},
-    {"int8", &encoding_int8, &method_rtn, 8, "int8", "rtn", "hf", false},
-    {"int8-tensor", &encoding_int8_tensor, &method_rtn, 8, "int8-tensor", "rtn", "hf", false},
+    {"int8", &encoding_int8, &method_rtn, 8, "int8", "rtn", "hf onnx", false},
+    {"int8-tensor", &encoding_int8_tensor, &method_rtn, 8, "int8-tensor", "rtn", "hf onnx", false},
     {"nf4", &encoding_nf4, &method_rtn, 4.5, "nf4", "rtn", "hf", false},
     {"nf4-dq", &encoding_nf4_dq, &method_rtn, 4.127, "nf4-dq", "rtn", "hf", false},
     {"int8-static", NULL, NULL, 8, "int8", "rtn", "", true},
@@ -54,7 +54,11 @@ json_t *schemes_record(void) {
   for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
     const struct scheme *s = &schemes[i];
     json_t *formats = json_array();
-    if (*s->formats) json_array_append_new(formats, json_string(s->formats));
+    for (const char *f = s->formats; *f; f += strspn(f, " ")) {
+      size_t len = strcspn(f, " ");
+      json_array_append_new(formats, json_stringn(f, len));
+      f += len;
+    }
     json_array_append_new(
         list, json_pack("{s:s, s:f, s:s, s:s, s:b, s:o, s:b}", "name", s->name, "bits_per_weight", s->bits_per_weight,
                         "encoding", s->encoding_name, "method", s->method_name, "calibrated", s->calibrated, "formats",

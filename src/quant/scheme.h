@@ -12,7 +12,8 @@ struct scheme {
   const struct encoding *encoding; // NULL: named by the contract, not built yet
   const struct method *method;
   double bits_per_weight; // scales and magnitudes included, for wide matrices
-  const char *encoding_name, *method_name, *formats;
+  const char *encoding_name, *method_name;
+  const char *formats; // names that --format takes, separated by spaces
   bool calibrated;
 };
 

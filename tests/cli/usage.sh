@@ -27,7 +27,8 @@ check_help schemes
 check_help tokenize --pair --decode --input --text-column --max-tokens
 check_help logits --text --pair --ids --input --text-column --max-tokens
 check_help classify --labels --template --multi-label --input --text-column --max-tokens
-check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --even-if-larger --dry-run
+check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --even-if-larger --dry-run --onnx-per-token
+check_help convert '-o, --output' --format --onnx-per-token --dry-run
 check_help eval --data --limit --labels --template --multi-label --text-column --label-column --max-tokens --seed \
   --output --report --markdown --samples
 check_help compare --schemes --data --report --output --markdown --samples --gate --limit --iterations --seed \
@@ -72,6 +73,16 @@ says '-o OUT'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int9
 says int9 int8
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --format tar
+expect 64 convert
+expect 64 convert agnews-gpt2 -o files/x
+says '--format'
+expect 64 convert agnews-gpt2 --format onnx
+says '-o OUT'
+expect 64 convert agnews-gpt2 -o files/x --format tar
+says "found 'tar'"
+expect 64 convert agnews-gpt2 -o files/x --format hf --onnx-per-token
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --onnx-per-token
+says '--onnx-per-token' '--format onnx'
 expect 64 eval agnews-gpt2
 says '--data'
 expect 64 compare agnews-gpt2 --data "$agnews_csv"
@@ -139,13 +150,16 @@ expect 66 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --gate none.ya
 says none.yaml
 
 # 69: named by the documentation, not here.
-for command in summarize convert train tune serve load; do
+for command in summarize train tune serve load; do
   expect 69 "$command"
   says "$command is not built yet"
   expect 69 "$command" agnews-gpt2 --some-option
 done
 expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --format gguf
 says gguf
+expect 69 convert agnews-gpt2 -o files/x --format gguf
+expect 69 quantize agnews-gpt2 -o files/x --scheme nf4 --format onnx
+says nf4 onnx 'int8-tensor'
 expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --calibrate "$agnews_csv"
 expect 69 quantize agnews-gpt2 -o files/x --scheme q4_k
 says q4_k

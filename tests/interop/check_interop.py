@@ -1,5 +1,5 @@
-"""Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions.
-Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 foreign; default all)
+"""Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions, and its ONNX files.
+Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 foreign onnx; default all)
 
 tokens   token ids of the shipped models over data/ equal transformers'
 f32      logits of the shipped models for 50 texts equal transformers' within 2e-4 of the largest logit
@@ -7,6 +7,8 @@ nf4      what `pare quantize --scheme nf4 --portable` writes opens in transforme
 int8     what `pare quantize --scheme int8 --portable` writes opens through compressed-tensors, cosine at least 0.999
 foreign  directories saved by transformers with bitsandbytes (nf4, double quantization) and with compressed-tensors open
          in pare and agree
+onnx     what `pare quantize --format onnx` writes passes onnx.checker, and onnxruntime's answers to it are pare's: floats
+         and int8 per token closely, int8 as DynamicQuantizeLinear by cosine; padding changes nothing (onnx_checks.py)
 
 Differences are divided by max(1, largest |logit|). Writes only below WORK_DIR; prints a line per check; exits 1 when
 one fails. bitsandbytes computes in BF16 on CPUs that have it; for the comparison each 4-bit layer is told not to, so
@@ -28,6 +30,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")   # heeded by most progress bars
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)   # says that its optional fast CPU kernel is not installed
 
 import bitsandbytes
+import onnx_checks
 import torch
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
                           BertForSequenceClassification, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel)
@@ -306,7 +309,7 @@ def check_foreign_int8(pare, report, source, sequences, work):
 
 def main():
     program, project, work = sys.argv[1:4]
-    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "foreign"]
+    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "foreign", "onnx"]
     torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
     os.makedirs(work, exist_ok=True)
     pare, report = Pare(program), Report()
@@ -346,6 +349,8 @@ def main():
                 report.guard("foreign tiny", check_foreign_nf4, pare, report, model, SEED_IDS, double_quant, work)
         for name in ("bert-int8", "distilbert-int8", "distilbert-int8-embeddings"):
             report.guard(f"foreign {name}", check_foreign_int8, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
+    if "onnx" in parts:
+        onnx_checks.run(pare, report, shipped, os.path.join(golden, "models"), work)
     print("all agree" if report.failures == 0 else f"{report.failures} failed")
     return 1 if report.failures else 0
 

@@ -224,23 +224,49 @@ static void int16_has_no_portable_form(void **state) {
 
 // ---- names ----
 
-static void schemes_and_formats_are_checked(void **state) {
+static void schemes_are_checked(void **state) {
   (void)state;
   static const struct {
-    const char *scheme, *format, *needle;
+    const char *scheme, *needle;
     enum pare_status status;
-  } cases[] = {{NULL, NULL, "no scheme", PARE_USAGE},
-               {"int7", NULL, "there are f32, f16, bf16, int16, int8, int8-tensor, nf4, nf4-dq", PARE_USAGE},
-               {"int4:gptq", NULL, "int4:gptq is not built yet", PARE_UNAVAILABLE},
-               {"int8+prune=0.3", NULL, "pruning", PARE_UNAVAILABLE},
-               {"int8", "gguf", "gguf is not built yet", PARE_UNAVAILABLE},
-               {"int8", "zip", "zip is not known", PARE_USAGE}};
+  } cases[] = {{NULL, "no scheme", PARE_USAGE},
+               {"int7", "there are f32, f16, bf16, int16, int8, int8-tensor, nf4, nf4-dq", PARE_USAGE},
+               {"int4:gptq", "int4:gptq is not built yet", PARE_UNAVAILABLE},
+               {"int8+prune=0.3", "pruning", PARE_UNAVAILABLE}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("models/distilbert");
-    struct pare_quantize_options options = {.scheme = cases[i].scheme, .format = cases[i].format};
+    struct pare_quantize_options options = {.scheme = cases[i].scheme};
     quantize_refused(&engine, f, &options, cases[i].status, NEEDLES(cases[i].needle));
     files_close(f);
   }
+}
+
+// By the public calls, which choose the writer.
+static void formats_are_checked(void **state) {
+  (void)state;
+  static const struct {
+    const char *format, *needle;
+    enum pare_status status;
+  } cases[] = {{"gguf", "gguf is not built yet", PARE_UNAVAILABLE},
+               {"zip", "zip is not known", PARE_USAGE},
+               {"", "is not known", PARE_USAGE}};
+  struct model_files *f = files_open("models/distilbert");
+  files_write(f);
+  char *out = path_join(f->dir.temp, "out");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    struct pare_error err = {0};
+    pare_record *record;
+    struct pare_quantize_options quantize = {.scheme = "int8", .format = cases[i].format};
+    struct pare_convert_options convert = {.format = cases[i].format};
+    assert_int_equal(pare_quantize(&engine, f->dir.temp, out, &quantize, &record, &err), cases[i].status);
+    assert_non_null(strstr(err.text, cases[i].needle));
+    assert_null(record);
+    assert_int_equal(pare_convert(&engine, f->dir.temp, out, &convert, &record, &err), cases[i].status);
+    assert_null(record);
+    assert_false(file_is_dir(out));
+  }
+  free(out);
+  files_close(f);
 }
 
 // A source that says how it is quantized but holds plain tensors: the output does not repeat it.
@@ -267,7 +293,8 @@ int main(void) {
       cmocka_unit_test(portable_nf4),
       cmocka_unit_test(portable_keeps_f16_only),
       cmocka_unit_test(int16_has_no_portable_form),
-      cmocka_unit_test(schemes_and_formats_are_checked),
+      cmocka_unit_test(schemes_are_checked),
+      cmocka_unit_test(formats_are_checked),
       cmocka_unit_test(a_stale_quantization_config_is_dropped),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
