@@ -26,14 +26,14 @@ char *model_directory(const char *path) {
 
 // The config, then the weights: what an architecture is called decides whether they are looked at.
 static enum pare_status load_source(pare_model *m, struct pare_error *err) {
-  struct source *src = &m->source;
+  struct model_source *src = &m->source;
   const char *type = json_string_value(json_object_get(src->config, "model_type"));
   if (!type) return error_set(err, PARE_DATA, "%s: missing key model_type", src->config_file);
   if (!(m->arch = arch_find(type)))
     return error_set(err, PARE_UNAVAILABLE,
                      "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)",
                      src->config_file, type);
-  enum pare_status s = source_open_weights(src, err);
+  enum pare_status s = model_source_weights(src, err);
   m->config_json = src->config;
   m->tensors = src->tensors;
   src->config = NULL;
@@ -76,7 +76,7 @@ static enum pare_status load_labels(pare_model *m, struct pare_error *err) {
 
 static enum pare_status load_tokenizer(pare_model *m, struct pare_error *err) {
   uint64_t start = clock_ns();
-  const struct source *src = &m->source;
+  const struct model_source *src = &m->source;
   enum pare_status s = src->tokenizer ? tokenizer_from_fastai(src->tokenizer, m->path, &m->tokenizer, err)
                                       : tokenizer_open(src->directory, &m->tokenizer, err);
   m->tokenizer_ms = ms_since(start);
@@ -132,7 +132,7 @@ static void name_scheme(pare_model *m) {
 
 static enum pare_status open_parts(pare_model *m, bool compute, struct pare_error *err) {
   uint64_t start = clock_ns();
-  enum pare_status s = source_open(m->path, &m->source, err);
+  enum pare_status s = model_source_open(m->path, &m->source, err);
   if (!s) s = load_source(m, err);
   if (!s) s = check_quantization(m, err);
   if (!s) s = weights_resolve(m, err);
@@ -181,7 +181,7 @@ void model_close(pare_model *m) {
   free(m->labels);
   weights_free(m);
   tensors_close(&m->tensors);
-  source_close(&m->source);
+  model_source_close(&m->source);
   tokenizer_close(m->tokenizer);
   json_decref(m->config_json);
   json_decref(m->provenance);

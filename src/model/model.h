@@ -17,7 +17,7 @@ struct pare_engine {
 
 struct pare_model {
   char *path;
-  struct source source; // but for its tensors and config, which are taken over below
+  struct model_source source; // but for its tensors and config, which are taken over below
   const struct kernels *kernels;
   struct pool *pool;
   const struct arch *arch;

@@ -17,7 +17,7 @@ static bool holds(const char *dir, const char *name) {
   return found;
 }
 
-static enum pare_status read_config(struct source *s, struct pare_error *err) {
+static enum pare_status read_config(struct model_source *s, struct pare_error *err) {
   if (!(s->config_file = path_join(s->directory, "config.json"))) return error_no_memory(err);
   if (!file_exists(s->config_file) && file_exists(s->path))
     return error_set(err, PARE_NOFILE, "%s: weights alone: expected %s with the tokenizer's files beside it", s->path,
@@ -28,7 +28,7 @@ static enum pare_status read_config(struct source *s, struct pare_error *err) {
 }
 
 // A file of torch.save: an export says everything itself; else it is a weight file like any other.
-static enum pare_status open_torch_file(struct source *s, struct pare_error *err) {
+static enum pare_status open_torch_file(struct model_source *s, struct pare_error *err) {
   struct torch_contents contents;
   enum pare_status status = torch_open(s->path, &contents, err);
   if (status) return status;
@@ -42,8 +42,8 @@ static enum pare_status open_torch_file(struct source *s, struct pare_error *err
   return s->config_file ? PARE_OK : error_no_memory(err);
 }
 
-enum pare_status source_open(const char *path, struct source *out, struct pare_error *err) {
-  *out = (struct source){.path = NULL};
+enum pare_status model_source_open(const char *path, struct model_source *out, struct pare_error *err) {
+  *out = (struct model_source){.path = NULL};
   if (!file_exists(path) && !file_is_dir(path))
     return error_set(err, PARE_NOFILE, "%s: no such file or directory", path);
   bool export = file_is_dir(path) && holds(path, export_name) && !holds(path, "config.json");
@@ -54,20 +54,20 @@ enum pare_status source_open(const char *path, struct source *out, struct pare_e
   if (!s && !out->config) s = read_config(out, err);
   if (!s && out->tensors.count)
     s = fastai_complete_config(out->config, &out->tensors, err); // Learner.save says no sizes
-  if (s) source_close(out);
+  if (s) model_source_close(out);
   return s;
 }
 
-enum pare_status source_open_weights(struct source *s, struct pare_error *err) {
+enum pare_status model_source_weights(struct model_source *s, struct pare_error *err) {
   return s->tensors.count ? PARE_OK : tensors_open(s->path, &s->tensors, err);
 }
 
-void source_close(struct source *s) {
+void model_source_close(struct model_source *s) {
   free(s->path);
   free(s->directory);
   free(s->config_file);
   json_decref(s->config);
   json_decref(s->tokenizer);
   tensors_close(&s->tensors);
-  *s = (struct source){.path = NULL};
+  *s = (struct model_source){.path = NULL};
 }

@@ -187,11 +187,11 @@ static enum pare_status copy_file(const char *from_dir, const char *to_dir, cons
 }
 
 enum pare_status save_companions(const pare_model *m, const char *dir, struct pare_error *err) {
-  const struct source *source = &m->source;
+  const struct model_source *source = &m->source;
   enum pare_status s = PARE_OK;
   for (size_t i = 0; !s && source->directory && i < sizeof copied / sizeof copied[0]; i++)
     s = copy_file(source->directory, dir, copied[i], err);
-  if (!s && source->tokenizer) s = write_json(dir, "fastai_tokenizer.json", source->tokenizer, err);
+  if (!s && source->tokenizer) s = save_json(dir, "fastai_tokenizer.json", json_incref(source->tokenizer), err);
   return s;
 }
 
