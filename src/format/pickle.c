@@ -483,7 +483,8 @@ static enum pare_status run(struct vm *vm) {
 enum pare_status pickle_parse(const uint8_t *bytes, size_t len, const char *file, struct pickle *out,
                               struct pare_error *err) {
   *out = (struct pickle){0};
-  struct vm vm = {.begin = bytes, .at = bytes, .op = bytes, .end = bytes + len, .file = file, .out = out, .err = err};
+  struct vm vm = {
+      .begin = bytes, .at = bytes, .op = bytes, .end = len ? bytes + len : bytes, .file = file, .out = out, .err = err};
   enum pare_status s = len ? run(&vm) : vm_fail(&vm, "the file is empty");
   out->used = (size_t)(vm.at - vm.begin);
   free(vm.stack);

@@ -125,7 +125,7 @@ enum pare_status vm_mark(struct vm *vm) {
 enum pare_status vm_pop_mark(struct vm *vm, node **items, size_t *n) {
   if (vm->mark_count == 0) return vm_fail(vm, "instruction 0x%02x finds no mark on the stack", *vm->op);
   size_t from = vm->marks[--vm->mark_count];
-  *items = vm->stack + from;
+  *items = vm->stack ? vm->stack + from : NULL; // nothing was ever pushed
   *n = vm->depth - from;
   vm->depth = from;
   return PARE_OK;
