@@ -71,7 +71,7 @@ static double element(const struct tensor *t, size_t i) {
       return (double)f;
     case DTYPE_F16: // the values are small integers: no infinities, no subnormals but 0
       bits = (uint32_t)p[1] << 8 | p[0];
-      if (bits & 0x7FFF) bits = (bits & 0x8000) << 16 | ((bits & 0x7FFF) << 13) + (112u << 23);
+      if (bits & 0x7FFF) bits = (bits & 0x8000) << 16 | (((bits & 0x7FFF) << 13) + (112u << 23));
       memcpy(&f, &bits, 4);
       return (double)f;
     case DTYPE_U8:
