@@ -44,7 +44,8 @@ PARE_API size_t pare_engine_threads(const pare_engine *engine);
 // SEQ2SEQ: an encoder reads the text, a decoder writes the answer (BART).
 enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE, PARE_TASK_SEQ2SEQ };
 
-// path: a Hugging Face directory. The engine must outlive the model: weights are packed for its ISA.
+// path: a Hugging Face directory, a weight file in one, or a fastai export (docs/formats.md). The engine must outlive
+// the model: weights are packed for its ISA.
 // A directory written by pare_quantize re-checks its stored answer here (PARE_DATA on a mismatch).
 PARE_API enum pare_status pare_model_open(pare_engine *engine, const char *path, pare_model **out,
                                           struct pare_error *err);

@@ -190,10 +190,11 @@ static enum pare_status copy_file(const char *from_dir, const char *to_dir, cons
 }
 
 enum pare_status save_companions(const pare_model *m, const char *dir, struct pare_error *err) {
-  char *source = model_directory(m->path);
-  enum pare_status s = source ? PARE_OK : error_no_memory(err);
-  for (size_t i = 0; !s && i < sizeof copied / sizeof copied[0]; i++) s = copy_file(source, dir, copied[i], err);
-  free(source);
+  const struct model_source *source = &m->source;
+  enum pare_status s = PARE_OK;
+  for (size_t i = 0; !s && source->directory && i < sizeof copied / sizeof copied[0]; i++)
+    s = copy_file(source->directory, dir, copied[i], err);
+  if (!s && source->tokenizer) s = save_json(dir, "fastai_tokenizer.json", json_incref(source->tokenizer), err);
   return s;
 }
 
