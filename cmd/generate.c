@@ -2,33 +2,13 @@
 #include "base/error.h"
 #include "command.h"
 #include "generation.h"
+#include "sampling.h"
 
 struct options {
   struct generation g;
-  const char *temperature, *top_p, *min_p;
-  size_t top_k;
-  uint64_t seed;
-  struct args_list stop;
+  struct sampling sampling;
   bool stream;
 };
-
-static enum pare_status sampling(const struct options *o, struct pare_generate_options *out, struct pare_error *err) {
-  enum pare_status status = generation_options(&o->g, out, err);
-  out->top_k = o->top_k;
-  out->seed = o->seed;
-  out->stop = o->stop.items;
-  out->stop_count = o->stop.count;
-  if (status == PARE_OK) status = generation_real(o->temperature, "temperature", &out->temperature, err);
-  if (status == PARE_OK) status = generation_real(o->top_p, "top-p", &out->top_p, err);
-  if (status == PARE_OK) status = generation_real(o->min_p, "min-p", &out->min_p, err);
-  if (status != PARE_OK) return status;
-  // Choosing how to draw is asking to draw.
-  bool draws = out->top_k || out->top_p > 0 || out->min_p > 0;
-  if (draws && !o->temperature) out->temperature = 1;
-  if (draws && out->temperature == 0)
-    return error_set(err, PARE_USAGE, "generate: --top-k, --top-p and --min-p need a temperature above 0");
-  return PARE_OK;
-}
 
 static void print_json(const struct opened *opened, const struct pare_text *prompt, const struct pare_generation *g) {
   printf("{\"prompt\":");
@@ -106,7 +86,8 @@ static enum pare_status run(const void *values, const struct args *args, struct 
                                 .text_column = o->g.text_column};
   struct pare_generate_options how;
   enum pare_status status = check(o, args, err);
-  if (status == PARE_OK) status = sampling(o, &how, err);
+  if (status == PARE_OK) status = generation_options(&o->g, &how, err);
+  if (status == PARE_OK) status = sampling_options(&o->sampling, &how, err);
   if (status == PARE_OK) status = open_preferred(&o->g.use, args->words[0], &opened, err);
   if (status == PARE_OK) status = inputs_read(&source, &in, err);
   if (status == PARE_OK && o->stream && in.count != 1)
@@ -118,14 +99,16 @@ static enum pare_status run(const void *values, const struct args *args, struct 
 }
 
 static const struct arg_option table[] = {
-    {"temperature", 0, ARG_STRING, offsetof(struct options, temperature), "T",
+    {"temperature", 0, ARG_STRING, offsetof(struct options, sampling.temperature), "T",
      "0: greedy (the default); higher draws more freely"},
-    {"top-k", 0, ARG_SIZE, offsetof(struct options, top_k), "K", "draw among the K likeliest tokens"},
-    {"top-p", 0, ARG_STRING, offsetof(struct options, top_p), "P", "draw among the likeliest that together reach P"},
-    {"min-p", 0, ARG_STRING, offsetof(struct options, min_p), "P",
+    {"top-k", 0, ARG_SIZE, offsetof(struct options, sampling.top_k), "K", "draw among the K likeliest tokens"},
+    {"top-p", 0, ARG_STRING, offsetof(struct options, sampling.top_p), "P",
+     "draw among the likeliest that together reach P"},
+    {"min-p", 0, ARG_STRING, offsetof(struct options, sampling.min_p), "P",
      "draw among those at least P times as likely as the likeliest"},
-    {"seed", 0, ARG_SEED, offsetof(struct options, seed), "S", "same seed, same draws (0)"},
-    {"stop", 0, ARG_LIST, offsetof(struct options, stop), "TEXT", "end before TEXT; may be given several times"},
+    {"seed", 0, ARG_SEED, offsetof(struct options, sampling.seed), "S", "same seed, same draws (0)"},
+    {"stop", 0, ARG_LIST, offsetof(struct options, sampling.stop), "TEXT",
+     "end before TEXT; may be given several times"},
     {"stream", 0, ARG_FLAG, offsetof(struct options, stream), NULL, "print the text as it comes"},
 };
 static const struct arg_spec spec = {

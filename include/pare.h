@@ -195,6 +195,7 @@ PARE_API void pare_generation_free(struct pare_generation *g); // accepts a zero
 // ---- data -----------------------------------------------------------------------------------------------------------
 struct pare_dataset_options {
   const char *text_column, *label_column; // NULL: "text", "label" ("pair" is always named so)
+  const char *reference_column;           // what an answer in words should be; NULL: "reference", else "summary"
   size_t limit;                           // 0: all rows
 };
 // .txt (one text per line), .csv and .tsv (RFC 4180 quoting, header), .jsonl; "-" reads standard input as .txt lines.
@@ -251,6 +252,7 @@ struct pare_compare_options {
   const char *const *candidates; // ... and directories quantized earlier
   size_t candidate_count;
   struct pare_classify_options classify;
+  struct pare_generate_options generate; // of models that write text; max_tokens 0: 32; on_text is not called
   struct pare_dataset_options data;
   // Zero-shot: data_labels[i] is the label in the data that classify.labels[i] stands for; NULL: the phrases
   // themselves.
