@@ -89,7 +89,9 @@ static void prepared_free(struct prepared *p) {
 static enum pare_status compare(const struct options *o, const struct args *args, const struct prepared *p,
                                 pare_record **record, struct pare_error *err) {
   struct progress progress;
-  struct pare_compare_options options = evaluation_options(&o->evaluation, &p->labels, args);
+  struct pare_compare_options options;
+  enum pare_status status = evaluation_options(&o->evaluation, &p->labels, args, &options, err);
+  if (status != PARE_OK) return status;
   options.schemes = p->schemes;
   options.scheme_count = p->scheme_count;
   options.candidates = (const char *const *)p->candidates;
@@ -98,7 +100,7 @@ static enum pare_status compare(const struct options *o, const struct args *args
   options.gate = o->gate;
   options.calibrate = p->calibrate;
   options.progress = progress_start(&progress, &o->evaluation.common);
-  enum pare_status status = pare_compare(p->opened.engine, p->opened.path, o->evaluation.data, &options, record, err);
+  status = pare_compare(p->opened.engine, p->opened.path, o->evaluation.data, &options, record, err);
   progress_end(&progress);
   return status;
 }

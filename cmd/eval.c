@@ -10,9 +10,11 @@ static enum pare_status check(const struct evaluation *o, const struct args *arg
 static enum pare_status evaluate(const struct evaluation *o, const struct args *args, const struct labels *labels,
                                  const struct opened *opened, pare_record **record, struct pare_error *err) {
   struct progress progress;
-  struct pare_compare_options options = evaluation_options(o, labels, args);
+  struct pare_compare_options options;
+  enum pare_status status = evaluation_options(o, labels, args, &options, err);
+  if (status != PARE_OK) return status;
   options.progress = progress_start(&progress, &o->common);
-  enum pare_status status = pare_eval(opened->engine, opened->path, o->data, &options, record, err);
+  status = pare_eval(opened->engine, opened->path, o->data, &options, record, err);
   progress_end(&progress);
   return status;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "generation.h"
 
 // Two outputs of one name: the second would silently replace the first.
 enum pare_status evaluation_check_outputs(const struct evaluation *e, struct pare_error *err) {
@@ -27,20 +28,27 @@ enum pare_status evaluation_check(const struct evaluation *e, const char *comman
   return status == PARE_OK ? evaluation_check_outputs(e, err) : status;
 }
 
-struct pare_compare_options evaluation_options(const struct evaluation *e, const struct labels *labels,
-                                               const struct args *args) {
-  return (struct pare_compare_options){
+enum pare_status evaluation_options(const struct evaluation *e, const struct labels *labels, const struct args *args,
+                                    struct pare_compare_options *out, struct pare_error *err) {
+  *out = (struct pare_compare_options){
       .classify = {.labels = labels->count ? labels->phrases : NULL,
                    .label_count = labels->count,
                    .template_text = e->template_text,
                    .multi_label = e->multi_label,
                    .max_tokens = e->max_tokens},
-      .data = {.text_column = e->text_column, .label_column = e->label_column, .limit = e->limit},
+      .generate = {.max_tokens = e->max_tokens, .beams = e->beams},
+      .data = {.text_column = e->text_column,
+               .label_column = e->label_column,
+               .reference_column = e->reference_column,
+               .limit = e->limit},
       .data_labels = labels->count ? labels->names : NULL,
-      .seed = e->seed,
+      .seed = e->sampling.seed,
       .samples = e->samples,
       .command = args->command,
   };
+  enum pare_status status =
+      generation_real(e->repetition_penalty, "repetition-penalty", &out->generate.repetition_penalty, err);
+  return status == PARE_OK ? sampling_options(&e->sampling, &out->generate, err) : status;
 }
 
 enum pare_status evaluation_print(const struct evaluation *e, const pare_record *record, struct pare_error *err) {
@@ -54,9 +62,11 @@ enum pare_status evaluation_print(const struct evaluation *e, const pare_record 
 
 const struct arg_option evaluation_table[EVALUATION_OPTIONS] = {
     {"data", 0, ARG_STRING, offsetof(struct evaluation, data), "FILE",
-     "labelled texts: .csv, .tsv, .jsonl, or .txt without labels"},
+     "labelled texts or prompts: .csv, .tsv, .jsonl, or .txt"},
     {"text-column", 0, ARG_STRING, offsetof(struct evaluation, text_column), "NAME", "column with the text (text)"},
     {"label-column", 0, ARG_STRING, offsetof(struct evaluation, label_column), "NAME", "column with the label (label)"},
+    {"reference-column", 0, ARG_STRING, offsetof(struct evaluation, reference_column), "NAME",
+     "column with the text a model should write\n(reference, else summary)"},
     {"limit", 0, ARG_SIZE, offsetof(struct evaluation, limit), "N", "first N rows only"},
     {"labels", 0, ARG_STRING, offsetof(struct evaluation, labels), "A,B,C",
      "zero-shot over an NLI model: phrases to choose from;\nNAME=phrase for a label NAME of the data"},
@@ -65,8 +75,22 @@ const struct arg_option evaluation_table[EVALUATION_OPTIONS] = {
     {"multi-label", 0, ARG_FLAG, offsetof(struct evaluation, multi_label), NULL,
      "labels do not exclude each other: independent scores"},
     {"max-tokens", 0, ARG_SIZE, offsetof(struct evaluation, max_tokens), "N",
-     "cut texts to N tokens (the model's longest)"},
-    {"seed", 0, ARG_SEED, offsetof(struct evaluation, seed), "N", "of interleaving and bootstrap intervals (0)"},
+     "classifiers: cut texts to N tokens (the model's longest);\nelse: most new tokens (32, or as the model says)"},
+    {"temperature", 0, ARG_STRING, offsetof(struct evaluation, sampling.temperature), "T",
+     "of models that write text, as the next six: 0 is greedy (the default)"},
+    {"top-k", 0, ARG_SIZE, offsetof(struct evaluation, sampling.top_k), "K", "draw among the K likeliest tokens"},
+    {"top-p", 0, ARG_STRING, offsetof(struct evaluation, sampling.top_p), "P",
+     "draw among the likeliest that together reach P"},
+    {"min-p", 0, ARG_STRING, offsetof(struct evaluation, sampling.min_p), "P",
+     "draw among those at least P times as likely as the likeliest"},
+    {"repetition-penalty", 0, ARG_STRING, offsetof(struct evaluation, repetition_penalty), "R",
+     "above 1: make tokens seen before less likely"},
+    {"beams", 0, ARG_SIZE, offsetof(struct evaluation, beams), "N",
+     "beam search (1, or as an encoder-decoder's own configuration says)"},
+    {"stop", 0, ARG_LIST, offsetof(struct evaluation, sampling.stop), "TEXT",
+     "end an answer before TEXT; may be given several times"},
+    {"seed", 0, ARG_SEED, offsetof(struct evaluation, sampling.seed), "N",
+     "of interleaving, bootstrap intervals and draws (0)"},
     {"output", 'o', ARG_STRING, offsetof(struct evaluation, output), "FILE", "the whole record as JSON"},
     {"report", 0, ARG_STRING, offsetof(struct evaluation, report), "FILE", "the report as one HTML page"},
     {"markdown", 0, ARG_STRING, offsetof(struct evaluation, markdown), "FILE", "the report as Markdown"},

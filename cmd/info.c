@@ -25,8 +25,8 @@ static const struct arg_spec spec = {
     .about =
         "Shows what a model is made of: architecture, task, labels, every tensor with its shape, encoding and bytes, "
         "and, for a\n"
-        "model written by `pare quantize`, where it came from. MODEL is a Hugging Face directory or a name `pare "
-        "models` lists.",
+        "model written by `pare quantize`, where it came from. MODEL is a Hugging Face directory, a weight file, "
+        "a fastai\nexport or a name `pare models` lists.",
     .example = "  pare info models/nli-minilm\n",
     .run = run,
 };

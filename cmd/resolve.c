@@ -54,11 +54,16 @@ void resolve_free_roots(struct resolve_roots *roots) {
   *roots = (struct resolve_roots){0};
 }
 
-static bool is_model_dir(const char *path) {
-  char *config = path_join(path, "config.json");
-  bool found = config && file_exists(config);
-  free(config);
+static bool holds(const char *dir, const char *name) {
+  char *path = path_join(dir, name);
+  bool found = path && file_exists(path);
+  free(path);
   return found;
+}
+
+// A Hugging Face directory, or one around a fastai export.
+static bool is_model_dir(const char *path) {
+  return holds(path, "config.json") || holds(path, "export.pkl");
 }
 
 // True when an earlier root has a model of that name: the earlier one is found.

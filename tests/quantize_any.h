@@ -8,7 +8,8 @@ static inline enum pare_status quantize_any(pare_engine *engine, const char *pat
                                             const struct pare_quantize_options *options, struct json_t **record,
                                             struct pare_error *err) {
   static const uint32_t ids[] = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41};
-  static const struct pare_sequence sequences[] = {{ids, NULL, 14}, {ids + 4, NULL, 7}, {ids + 2, NULL, 1}};
+  static const struct pare_sequence sequences[] = {
+      {.ids = ids, .len = 14}, {.ids = ids + 4, .len = 7}, {.ids = ids + 2, .len = 1}};
   struct calibration_texts texts = {
       .count = 3, .sequences = sequences, .path = "few", .sha256 = "no file: ids of the tests"};
   struct scheme_choice choice;

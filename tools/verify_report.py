@@ -5,15 +5,18 @@ Usage: verify_report.py RECORD.json --samples SAMPLES.jsonl [--tolerance 1e-6]
 
 RECORD.json is the output of `pare compare --json` (or --output). SAMPLES.jsonl holds one line per text and model,
 {"model", "row", "label", "prediction", "scores": [...], "logits": [...]}, and one per latency run,
-{"model", "latency_ms", "order"}.
+{"model", "latency_ms", "order"}. Of models that write text a line has {"model", "row", "answer", "ids", "reference", "scored", "nll", "forced",
+"same_top", "kl"}.
 Labels and predictions are names or indices into the record's `labels`. Standard library only; shares no code with pare.
 Exit code: 0 agrees, 1 disagrees, 2 cannot read.
 """
 import argparse
 import json
 import math
+import re
 import statistics
 import sys
+from collections import Counter
 from fractions import Fraction
 
 Z = statistics.NormalDist().inv_cdf(0.975)
@@ -171,6 +174,70 @@ def check_pairs(check, where, model, base, items):
         check.value(f"{where}.relative_accuracy.value", get(against, "relative_accuracy.value"), relative)
 
 
+def likeness(a, b):
+    """1 - edit distance / longer length, by the textbook recurrence."""
+    row = list(range(len(a) + 1))
+    for i, y in enumerate(b, 1):
+        before, row[0] = row[0], i
+        for j, x in enumerate(a, 1):
+            before, row[j] = row[j], min(before + (x != y), row[j] + 1, row[j - 1] + 1)
+    return 1 - row[-1] / max(len(a), len(b), 1)
+
+
+def words(text):
+    return re.sub(r"[^a-z0-9]+", " ", text.lower()).split()
+
+
+def f1(shared, reference, answer):
+    return 2 * shared / (reference + answer) if shared else 0
+
+
+def rouge(reference, answer):
+    a, b, out = words(reference), words(answer), []
+    for n in (1, 2):
+        x = Counter(zip(*(a[k:] for k in range(n))))
+        y = Counter(zip(*(b[k:] for k in range(n))))
+        out.append(f1(sum((x & y).values()), sum(x.values()), sum(y.values())))
+    row = [0] * (len(b) + 1)
+    for x in a:
+        before = 0
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], before + 1 if x == y else max(row[j], row[j - 1])
+    return [*out, f1(row[-1], len(a), len(b))]
+
+
+def check_text(check, where, model, base, items):
+    total = lambda key, rows: math.fsum(i[key] for i in rows)
+    if model.get("perplexity"):
+        check.value(f"{where}.perplexity.value", model["perplexity"]["value"], math.exp(total("nll", items) / total("scored", items)))
+    referred = [k for k, i in enumerate(items) if i.get("reference") is not None]
+    scores = [[rouge(i["reference"], i["answer"]) for i in (rows[k] for k in referred)] for rows in (base, items)]
+    for k, kind in enumerate(("rouge1", "rouge2", "rougeL")):
+        if referred:
+            old, new = (math.fsum(row[k] for row in rows) / len(referred) for rows in scores)
+            check.value(f"{where}.{kind}", get(model, f"rouge.{kind}.value"), new)
+            check.value(f"{where}.{kind} delta", get(model, f"against_base.rouge_delta.{kind}.value"), new - old)
+    if items is base:
+        return
+    alike = [likeness(a["answer"], b["answer"]) for a, b in zip(base, items)]
+    sets = [(set(a["ids"]), set(b["ids"])) for a, b in zip(base, items)]
+    jaccard = [len(a & b) / len(a | b) if a | b else 1 for a, b in sets]
+    for key, x in (("char", alike), ("token_jaccard", jaccard)):
+        for name, expected in (("mean", math.fsum(x) / len(x)), ("min", min(x)), ("max", max(x))):
+            check.value(f"{where}.{key}.{name}", get(model, f"similarity.{key}.{name}"), expected)
+    same = sum(a["answer"] == b["answer"] and a["ids"] == b["ids"] for a, b in zip(base, items))
+    check.value(f"{where}.exact", get(model, "similarity.exact.value"), same / len(items))
+    check.pair(f"{where}.exact.ci95", get(model, "similarity.exact.ci95"), wilson(same, len(items)))
+    forced = total("forced", items)
+    check.value(f"{where}.same_top", get(model, "against_base.same_top.value"), total("same_top", items) / forced)
+    check.value(f"{where}.kl_mean", get(model, "against_base.kl_mean"), total("kl", items) / forced)
+    lengths = [sum(len(i["answer"]) for i in rows) for rows in (base, items)]
+    check.value(f"{where}.len_ratio", get(model, "against_base.len_ratio.value"), lengths[1] / lengths[0])
+    if total("scored", items):
+        change = (total("nll", items) - total("nll", base)) / total("scored", items)
+        check.value(f"{where}.perplexity_ratio", get(model, "against_base.perplexity_ratio.value"), math.exp(change))
+
+
 def check_latency(check, where, model, ms, base_ms):
     latency = model.get("latency_ms") or {}
     if not ms:
@@ -209,9 +276,10 @@ def read_samples(path, labels):
             if "latency_ms" in row:
                 ms.setdefault(row["model"], []).append((row.get("order", 0), row["latency_ms"]))
             else:
-                row["label"], row["prediction"] = index(labels, row.get("label")), index(labels, row["prediction"])
-                if row["label"] is not None and row["label"] < 0:
-                    row["label"] = None
+                if "prediction" in row:
+                    row["label"], row["prediction"] = index(labels, row.get("label")), index(labels, row["prediction"])
+                    if row["label"] is not None and row["label"] < 0:
+                        row["label"] = None
                 items.setdefault(row["model"], []).append(row)
     for rows in items.values():
         rows.sort(key=lambda row: row["row"])
@@ -238,14 +306,18 @@ def main():
     for k, model in enumerate(models):
         where, own = model["name"], items.get(model["name"], [])
         check.true(where, bool(own), "has no samples")
-        if own:
+        text = record.get("outcome") == "text"
+        if own and not text:
             check_quality(check, where, model, own, classes)
         if k and own:
             same = [i["row"] for i in own] == [i["row"] for i in base]
             check.true(where, same, "answers other rows than the original")
             if not same:
                 continue
-            check_pairs(check, where, model, base, own)
+            if not text:
+                check_pairs(check, where, model, base, own)
+        if own and text:
+            check_text(check, where, model, base, own)
         check_latency(check, where, model, ms.get(where, []), ms.get(models[0]["name"], []))
         size = model.get("size_bytes")
         if size:

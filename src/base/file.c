@@ -50,6 +50,18 @@ void file_unmap(struct mapping *m) {
   *m = (struct mapping){0};
 }
 
+enum pare_status file_map_memory(size_t len, struct mapping *out, uint8_t **to, struct pare_error *err) {
+  *out = (struct mapping){0};
+  *to = NULL;
+  if (len == 0) return PARE_OK;
+  // MAP_SHARED: MADV_DONTNEED then drops only our view of the pages; a private page's bytes would be gone.
+  void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return error_set(err, PARE_BUG, "out of memory: cannot map %zu bytes", len);
+  *out = (struct mapping){p, len};
+  *to = p;
+  return PARE_OK;
+}
+
 void file_release_pages(const void *p, size_t len) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   // Inwards to whole pages: a page shared with a neighbour stays.

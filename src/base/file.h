@@ -17,6 +17,9 @@ struct mapping {
 // Maps path read-only. PARE_NOFILE when it does not exist, PARE_DATA when it is not a regular file or cannot be read.
 enum pare_status file_map(const char *path, struct mapping *out, struct pare_error *err);
 void file_unmap(struct mapping *m);
+// A mapping of len zero bytes that belongs to no file, for what has to be computed from one; *to is writable. Like a
+// file's, its bytes outlive file_release_pages. Freed by file_unmap.
+enum pare_status file_map_memory(size_t len, struct mapping *out, uint8_t **to, struct pare_error *err);
 // Tells the kernel that [p, p + len) of a mapping will not be read again soon; whole pages inside are given back.
 void file_release_pages(const void *p, size_t len);
 

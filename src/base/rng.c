@@ -45,3 +45,11 @@ float rng_normal(struct rng *r) {
   double u = 1.0 - rng_unit(r), v = rng_unit(r);
   return (float)(sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v));
 }
+
+void rng_shuffle(struct rng *r, size_t *order, size_t n) {
+  for (size_t i = n; i > 1; i--) {
+    size_t j = rng_below(r, i), kept = order[i - 1];
+    order[i - 1] = order[j];
+    order[j] = kept;
+  }
+}

@@ -11,8 +11,9 @@ struct rng {
 };
 void rng_seed(struct rng *r, uint64_t seed);
 uint64_t rng_next(struct rng *r);
-size_t rng_below(struct rng *r, size_t n); // uniform in [0, n), n >= 1, without modulo bias
-double rng_unit(struct rng *r);            // uniform in [0, 1), 53 bits
-float rng_normal(struct rng *r);           // mean 0, variance 1
+size_t rng_below(struct rng *r, size_t n);                // uniform in [0, n), n >= 1, without modulo bias
+double rng_unit(struct rng *r);                           // uniform in [0, 1), 53 bits
+float rng_normal(struct rng *r);                          // mean 0, variance 1
+void rng_shuffle(struct rng *r, size_t *order, size_t n); // a random permutation of order, in place
 
 #endif

@@ -7,8 +7,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "base/size.h"
-#include "eval/accuracy.h"
+#include "eval/eval_subject.h"
 #include "eval/stats_fill.h"
 #include "report/record.h"
 #include "report/stats.h"
@@ -88,7 +89,7 @@ static enum pare_status time_shape(struct bench *b, const struct shape *shape, s
   const size_t block = 5; // timed runs per turn
   for (size_t done = 0; status == PARE_OK && done < b->iterations; done += block) {
     size_t n = size_min(block, b->iterations - done);
-    accuracy_shuffle(order, b->count, &b->rng);
+    rng_shuffle(&b->rng, order, b->count);
     for (size_t i = 0; i < b->count; i++) {
       struct eval_subject *s = &b->subjects[order[i]];
       if (b->count > 1) {

@@ -8,10 +8,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "eval/outcome.h"
+#include "model/info.h"
 #include "report/gate.h"
 #include "report/record.h"
 #include "report/report.h"
-#include "task/classify.h"
 
 static void tell(const struct comparison *c, const char *stage, size_t done, size_t total) {
   const struct pare_progress *p = &c->options->progress;
@@ -21,8 +22,11 @@ static void tell(const struct comparison *c, const char *stage, size_t done, siz
 static void close_all(struct comparison *c) {
   for (size_t i = 0; i < c->count; i++) eval_subject_close(&c->subjects[i]);
   free(c->subjects);
-  free(c->names);
-  free(c->label);
+  free(c->classes.names);
+  free(c->classes.label);
+  free(c->classes.scratch);
+  free(c->texts.scored);
+  free(c->texts.forced);
   dataset_close(c->data);
   dir_discard(&c->temp);
 }
@@ -106,56 +110,26 @@ static enum pare_status add_candidates(struct comparison *c, struct pare_error *
 
 // ---- what they are compared on ----
 
-static enum pare_status check_task(const struct eval_subject *s, struct pare_error *err) {
-  switch (s->model->config.task) {
-    case ARCH_CLASSIFY: return PARE_OK;
-    case ARCH_LANGUAGE_MODEL:
-      return error_set(err, PARE_UNAVAILABLE,
-                       "%s is a language model: comparing what models generate is not built yet; classifiers are",
-                       s->path);
-    case ARCH_ENCODE: break;
-  }
-  return error_set(err, PARE_UNAVAILABLE, "%s is an encoder without a classification head: expected a classifier",
-                   s->path);
+static enum pare_status open_original(struct comparison *c, const char *data, struct pare_error *err) {
+  enum pare_status status = eval_subject_open(&c->subjects[0], c->engine, err);
+  if (status == PARE_OK) status = outcome_of(&c->subjects[0], &c->kind, err);
+  if (status == PARE_OK) status = dataset_open(data, &c->options->data, &c->data, err);
+  return status == PARE_OK ? c->kind->prepare(c, err) : status;
 }
 
-static enum pare_status open_data(struct comparison *c, const char *path, struct pare_error *err) {
-  const struct pare_classify_options *classify = &c->options->classify;
-  const pare_model *m = c->subjects[0].model;
-  c->classes = classify_label_count(m, classify);
-  c->names = calloc(c->classes, sizeof *c->names);
-  if (!c->names) return error_no_memory(err);
-  for (size_t i = 0; i < c->classes; i++) {
-    c->names[i] =
-        classify->label_count && c->options->data_labels ? c->options->data_labels[i] : classify_label(m, classify, i);
-  }
-  enum pare_status status = dataset_open(path, &c->options->data, &c->data, err);
-  if (status != PARE_OK) return status;
-  c->label = calloc(c->data->count, sizeof *c->label);
-  if (!c->label) return error_no_memory(err);
-  return accuracy_map_labels(c->data, c->names, c->classes, c->label, err);
-}
-
-// Zero-shot phrases are the same for all by construction; a model's own labels must be the original's.
-static enum pare_status check_labels(const struct comparison *c, const struct eval_subject *s, struct pare_error *err) {
-  const pare_model *m = s->model, *base = c->subjects[0].model;
-  if (m->config.N != base->config.N) {
-    return error_set(err, PARE_DATA, "%s: expected the original's %zu labels, found %zu", s->path, base->config.N,
-                     m->config.N);
-  }
-  for (size_t i = 0; i < m->config.N; i++) {
-    if (strcmp(m->labels[i], base->labels[i]) == 0) continue;
-    return error_set(err, PARE_DATA, "%s: label %zu: expected the original's %.80s, found %.80s", s->path, i,
-                     base->labels[i], m->labels[i]);
-  }
-  return PARE_OK;
+static enum pare_status check_kind(const struct comparison *c, const struct eval_subject *s, struct pare_error *err) {
+  const struct outcome_kind *kind;
+  enum pare_status status = outcome_of(s, &kind, err);
+  if (status != PARE_OK || kind == c->kind) return status;
+  return error_set(err, PARE_DATA, "%s: expected a model of the original's task, %s, found %s", s->path,
+                   model_task_name(c->subjects[0].model), model_task_name(s->model));
 }
 
 static enum pare_status open_candidates(struct comparison *c, struct pare_error *err) {
   for (size_t i = 1; i < c->count; i++) {
     enum pare_status status = eval_subject_open(&c->subjects[i], c->engine, err);
-    if (status == PARE_OK) status = check_task(&c->subjects[i], err);
-    if (status == PARE_OK) status = check_labels(c, &c->subjects[i], err);
+    if (status == PARE_OK) status = check_kind(c, &c->subjects[i], err);
+    if (status == PARE_OK) status = c->kind->accept(c, &c->subjects[i], err);
     if (status != PARE_OK) return status;
   }
   // Open models are mapped: their files may go, and nothing is left behind whatever happens from here on.
@@ -190,9 +164,7 @@ static enum pare_status prepare(struct comparison *c, const char *original, cons
   if (!c->subjects) return error_no_memory(err);
   enum pare_status status = check_gate(c->options->gate, err);
   if (status == PARE_OK) status = add_path(c, original, err);
-  if (status == PARE_OK) status = eval_subject_open(&c->subjects[0], c->engine, err);
-  if (status == PARE_OK) status = check_task(&c->subjects[0], err);
-  if (status == PARE_OK) status = open_data(c, data, err);
+  if (status == PARE_OK) status = open_original(c, data, err);
   if (status == PARE_OK) status = add_candidates(c, err);
   if (status == PARE_OK) status = measure_costs(c, baseline, err);
   if (status == PARE_OK) status = open_candidates(c, err);
@@ -200,14 +172,7 @@ static enum pare_status prepare(struct comparison *c, const char *original, cons
 }
 
 static enum pare_status measure(struct comparison *c, struct pare_error *err) {
-  struct accuracy_pass pass = {.subjects = c->subjects,
-                               .count = c->count,
-                               .data = c->data,
-                               .classify = &c->options->classify,
-                               .classes = c->classes,
-                               .seed = c->options->seed,
-                               .progress = c->options->progress};
-  enum pare_status status = accuracy_run(&pass, err);
+  enum pare_status status = outcome_run(c, err);
   if (status == PARE_OK && c->iterations) status = compare_latency(c, err);
   if (status == PARE_OK && c->options->samples) status = compare_samples(c, c->options->samples, err);
   return status;

@@ -3,7 +3,8 @@
 #define PARE_EVAL_COMPARE_H
 
 #include "base/file.h"
-#include "eval/accuracy.h"
+#include "eval/dataset.h"
+#include "eval/eval_subject.h"
 
 // How a candidate is made from the original: quantizing, handed in because quantizing lies beside evaluation, not
 // below it.
@@ -24,6 +25,21 @@ enum pare_status eval_run(pare_engine *engine, const char *model, const char *da
 
 // ---- shared by compare*.c ----
 
+// What classifiers choose from.
+struct class_question {
+  const char **names; // (count) as the data calls them; borrowed from the options or the original
+  size_t count;
+  int *label;     // (rows) class or -1
+  float *scratch; // (count)
+};
+
+// What models that write text are scored on.
+struct text_question {
+  struct pare_generate_options how;
+  size_t *scored, *forced; // (rows) tokens that nll is of; of the original's answer
+};
+
+struct outcome_kind;
 struct comparison {
   pare_engine *engine;
   const struct pare_compare_options *options;
@@ -31,9 +47,9 @@ struct comparison {
   pare_dataset *data;
   struct eval_subject *subjects; // [0] is the original
   size_t count;
-  const char **names; // (classes) as the data calls them; borrowed from the options or the original
-  size_t classes;
-  int *label;         // (rows) class or -1
+  const struct outcome_kind *kind; // of answers: which of the next two is filled
+  struct class_question classes;
+  struct text_question texts;
   size_t iterations;  // latency runs per model; 0: none
   struct outdir temp; // quantized candidates, until they are open
 };
@@ -47,7 +63,13 @@ enum pare_status compare_latency(struct comparison *c, struct pare_error *err);
 // The record without recommendations and gate.
 enum pare_status compare_record(const struct comparison *c, json_t **record, struct pare_error *err);
 
-// Raw outcomes as JSON lines, by rename: {model, row, label, prediction, scores, logits} and {model, order,
+// dataset.truncated: how many texts the original's tokenizer cuts to max_tokens (0: the model's longest).
+enum pare_status compare_truncated(const struct comparison *c, size_t max_tokens, json_t *dataset,
+                                   struct pare_error *err);
+// The beginning of a text of valid UTF-8, some 300 bytes, whole characters.
+json_t *compare_excerpt(const char *text, size_t len);
+
+// Raw outcomes as JSON lines, by rename: {model, row, ...} with what the kind of answer brings, and {model, order,
 // latency_ms}.
 enum pare_status compare_samples(const struct comparison *c, const char *path, struct pare_error *err);
 

@@ -24,6 +24,7 @@ enum pare_status dataset_add_row(pare_dataset *d, const struct dataset_row *row,
   }
   d->rows[d->count++] = *row;
   d->labelled += row->label != NULL;
+  d->references += row->reference != NULL;
   d->text_bytes += row->len + row->pair_len;
   return PARE_OK;
 }
@@ -61,6 +62,24 @@ static enum pare_status check_text(const char *path, const char *text, size_t le
                    line_of(text, (size_t)(nul - text)));
 }
 
+// A column that is read as something else is no reference, unless asked for, which is a mistake.
+static enum pare_status choose_references(const struct pare_dataset_options *options, struct dataset_columns *out,
+                                          struct pare_error *err) {
+  const char *const usual[DATASET_REFERENCE_NAMES] = {"reference", "summary"};
+  const char *asked = options ? options->reference_column : NULL;
+  out->reference_required = asked != NULL;
+  size_t kept = 0;
+  for (size_t i = 0; i < (asked ? 1 : DATASET_REFERENCE_NAMES); i++) {
+    const char *name = asked ? asked : usual[i];
+    bool label = strcmp(name, out->label) == 0 && (out->label_required || asked);
+    bool taken = strcmp(name, out->text) == 0 || label || (out->pair && strcmp(name, out->pair) == 0);
+    if (taken && asked)
+      return error_set(err, PARE_USAGE, "column '%s' cannot be both the reference and something else", name);
+    if (!taken) out->references[kept++] = name;
+  }
+  return PARE_OK;
+}
+
 static enum pare_status choose_columns(const struct pare_dataset_options *options, struct dataset_columns *out,
                                        struct pare_error *err) {
   *out = (struct dataset_columns){.text = "text", .pair = "pair", .label = "label"};
@@ -73,7 +92,7 @@ static enum pare_status choose_columns(const struct pare_dataset_options *option
     return error_set(err, PARE_USAGE, "column '%s' cannot be both the text and the label", out->text);
   }
   if (strcmp(out->text, "pair") == 0 || strcmp(out->label, "pair") == 0) out->pair = NULL;
-  return PARE_OK;
+  return choose_references(options, out, err);
 }
 
 static enum pare_status read_rows(pare_dataset *d, enum dataset_kind kind, size_t len,

@@ -21,8 +21,10 @@ struct dataset_row {
   size_t len;
   const char *pair; // NULL: none
   size_t pair_len;
-  const char *label; // NUL-terminated; NULL: none
-  size_t line;       // where the row starts in the file, from 1
+  const char *label;     // NUL-terminated; NULL: none
+  const char *reference; // what an answer in words should be; NULL: none
+  size_t reference_len;
+  size_t line; // where the row starts in the file, from 1
 };
 
 struct pare_dataset {
@@ -32,6 +34,7 @@ struct pare_dataset {
   struct dataset_row *rows;
   size_t count, cap, limit; // limit SIZE_MAX: none
   size_t labelled;          // rows with a label
+  size_t references;        // rows with a reference
   size_t text_bytes;        // of all texts and pairs
 };
 

@@ -80,7 +80,8 @@ static void skip_blank_lines(struct reader *r) {
 enum { NO_COLUMN = -1 };
 struct header {
   size_t count;
-  long text, pair, label; // column numbers or NO_COLUMN
+  long text, pair, label, reference; // column numbers or NO_COLUMN
+  const char *reference_name;        // which of the names it may have
 };
 
 static bool take_column(const char *name, const char *wanted, size_t i, long *column, bool *twice) {
@@ -88,6 +89,21 @@ static bool take_column(const char *name, const char *wanted, size_t i, long *co
   *twice = *column != NO_COLUMN;
   *column = (long)i;
   return true;
+}
+
+// An earlier name of the list counts before a later one, wherever its column stands.
+static void take_reference(const char *name, const struct dataset_columns *columns, struct header *h, bool *twice) {
+  for (size_t i = 0; i < DATASET_REFERENCE_NAMES && columns->references[i]; i++) {
+    const char *wanted = columns->references[i];
+    if (h->reference_name && strcmp(h->reference_name, wanted) == 0) {
+      *twice = strcmp(name, wanted) == 0;
+      return;
+    }
+    if (strcmp(name, wanted) != 0) continue;
+    h->reference = (long)h->count;
+    h->reference_name = wanted;
+    return;
+  }
 }
 
 static enum pare_status missing_column(const struct reader *r, const char *wanted, const struct buf *found,
@@ -98,7 +114,7 @@ static enum pare_status missing_column(const struct reader *r, const char *wante
 
 static enum pare_status read_header(struct reader *r, const struct dataset_columns *columns, struct header *h,
                                     struct pare_error *err) {
-  *h = (struct header){.text = NO_COLUMN, .pair = NO_COLUMN, .label = NO_COLUMN};
+  *h = (struct header){.text = NO_COLUMN, .pair = NO_COLUMN, .label = NO_COLUMN, .reference = NO_COLUMN};
   struct buf found = {0};
   struct field f = {.last = false};
   enum pare_status status = PARE_OK;
@@ -107,8 +123,9 @@ static enum pare_status read_header(struct reader *r, const struct dataset_colum
     if (status != PARE_OK) break;
     bool twice = false;
     if (!take_column(f.text, columns->text, h->count, &h->text, &twice) &&
-        !take_column(f.text, columns->pair, h->count, &h->pair, &twice)) {
-      take_column(f.text, columns->label, h->count, &h->label, &twice);
+        !take_column(f.text, columns->pair, h->count, &h->pair, &twice) &&
+        !take_column(f.text, columns->label, h->count, &h->label, &twice)) {
+      take_reference(f.text, columns, h, &twice);
     }
     if (twice) status = error_set(err, PARE_DATA, "%s line 1: expected one column '%s', found two", r->path, f.text);
     buf_printf(&found, "%s%s", h->count ? ", " : "", f.text);
@@ -118,6 +135,9 @@ static enum pare_status read_header(struct reader *r, const struct dataset_colum
   if (status == PARE_OK && h->text == NO_COLUMN) status = missing_column(r, columns->text, &found, err);
   if (status == PARE_OK && h->label == NO_COLUMN && columns->label_required) {
     status = missing_column(r, columns->label, &found, err);
+  }
+  if (status == PARE_OK && h->reference == NO_COLUMN && columns->reference_required) {
+    status = missing_column(r, columns->references[0], &found, err);
   }
   buf_free(&found);
   return status;
@@ -141,6 +161,9 @@ static enum pare_status read_row(struct reader *r, const struct header *h, struc
       row->pair_len = f.len;
     } else if ((long)count == h->label && f.len) {
       row->label = f.text;
+    } else if ((long)count == h->reference && f.len) {
+      row->reference = f.text;
+      row->reference_len = f.len;
     }
     count++;
   }

@@ -80,6 +80,19 @@ static enum pare_status read_label(struct line *l, json_t *object, const struct 
   return PARE_OK;
 }
 
+static enum pare_status read_reference(struct line *l, json_t *object, const struct dataset_columns *columns,
+                                       struct dataset_row *row, struct pare_error *err) {
+  const char *const *names = columns->references;
+  if (columns->reference_required && !json_object_get(object, names[0])) return missing_field(l, names[0], object, err);
+  for (size_t i = 0; i < DATASET_REFERENCE_NAMES && names[i] && !row->reference; i++) {
+    // Data for another task may call something else by a usual name.
+    if (!columns->reference_required && !json_is_string(json_object_get(object, names[i]))) continue;
+    enum pare_status status = read_string(l, object, names[i], &row->reference, &row->reference_len, err);
+    if (status != PARE_OK) return status;
+  }
+  return PARE_OK;
+}
+
 static enum pare_status read_object(struct line *l, json_t *object, const struct dataset_columns *columns,
                                     struct dataset_row *row, struct pare_error *err) {
   if (!json_is_object(object)) {
@@ -96,6 +109,7 @@ static enum pare_status read_object(struct line *l, json_t *object, const struct
   if (status == PARE_OK && columns->pair)
     status = read_string(l, object, columns->pair, &row->pair, &row->pair_len, err);
   if (status == PARE_OK) status = read_label(l, object, columns, row, err);
+  if (status == PARE_OK) status = read_reference(l, object, columns, row, err);
   return status;
 }
 

@@ -4,10 +4,13 @@
 
 #include "eval/dataset.h"
 
-// Names of the three columns that are read. pair NULL: another column bears its name.
+// Names of the columns that are read. pair NULL: another column bears its name; references likewise. Of the names a
+// reference may have the first that is there counts.
+enum { DATASET_REFERENCE_NAMES = 2 };
 struct dataset_columns {
   const char *text, *pair, *label;
-  bool label_required; // asked for by name
+  const char *references[DATASET_REFERENCE_NAMES];
+  bool label_required, reference_required; // asked for by name
 };
 
 // text: [p, p + len) of the block, byte order mark apart; text[len] may be written. Each fills d->rows until d->limit.

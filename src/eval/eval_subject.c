@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "model/info.h"
+#include "task/generate.h"
 
 enum pare_status eval_subject_open(struct eval_subject *s, pare_engine *engine, struct pare_error *err) {
   enum pare_status status = model_open(engine, s->path, &s->model, err);
@@ -19,9 +20,14 @@ void eval_subject_close(struct eval_subject *s) {
   model_close(s->model);
   free(s->name);
   free(s->path);
-  free(s->prediction);
-  free(s->scores);
-  free(s->logits);
+  free(s->classes.prediction);
+  free(s->classes.scores);
+  free(s->classes.logits);
+  for (size_t i = 0; i < s->texts.rows; i++) generation_free(&s->texts.answer[i]);
+  free(s->texts.answer);
+  free(s->texts.nll);
+  free(s->texts.kl);
+  free(s->texts.same_top);
   free(s->chunk_seconds);
   free(s->latency_ms);
   free(s->latency_order);
@@ -42,15 +48,27 @@ enum pare_status eval_check_iterations(size_t iterations, struct pare_error *err
   return error_set(err, PARE_USAGE, "expected at most %d iterations, found %zu", EVAL_ITERATIONS_MAX, iterations);
 }
 
-json_t *eval_text_json(const char *text) {
-  if (!text) return json_null();
-  char *copy = strdup(text);
+json_t *eval_bytes_json(const char *text, size_t len) {
+  char *copy = calloc(len + 1, 1);
   if (!copy) return NULL;
-  size_t len = strlen(copy);
+  if (len) memcpy(copy, text, len);
   for (size_t at = utf8_first_bad(copy, len); at < len; at += utf8_first_bad(copy + at, len - at)) copy[at] = '?';
   json_t *json = json_stringn(copy, len);
   free(copy);
   return json;
+}
+
+json_t *eval_text_json(const char *text) {
+  return text ? eval_bytes_json(text, strlen(text)) : json_null();
+}
+
+void eval_add_quoted(struct buf *out, const char *text, size_t len) {
+  json_t *json = eval_bytes_json(text, len);
+  char *quoted = json ? json_dumps(json, JSON_ENCODE_ANY) : NULL;
+  if (quoted) buf_puts(out, quoted);
+  out->failed |= !quoted;
+  free(quoted);
+  json_decref(json);
 }
 
 json_t *eval_subject_json(const struct eval_subject *s, const struct eval_subject *base) {

@@ -4,8 +4,23 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "eval/cost.h"
 #include "model/session.h"
+
+// Answers of a classifier.
+struct class_answers {
+  int *prediction;        // (rows)
+  float *scores, *logits; // (rows, classes)
+};
+
+// Answers of a model that writes text, and how it scores the texts of others.
+struct text_answers {
+  struct pare_generation *answer; // (rows)
+  size_t rows;
+  double *nll;           // (rows) of the row's text, or reference: -ln of its tokens, summed
+  double *kl, *same_top; // (rows) on the original's answer, against the original, summed over its tokens
+};
 
 struct eval_subject {
   char *name; // unique in its comparison
@@ -14,11 +29,12 @@ struct eval_subject {
   struct cost cost;
   pare_model *model;
   pare_session *session;
-  int *prediction;        // (rows)
-  float *scores, *logits; // (rows, classes)
-  double *chunk_seconds;  // (chunks)
-  double *latency_ms;     // (iterations) in the order measured, or NULL
-  size_t *latency_order;  // (iterations) place of each run among all models' runs
+  struct class_answers classes; // one of these two
+  struct text_answers texts;
+  double *chunk_seconds; // (chunks)
+  double *latency_ms;    // (iterations) in the order measured, or NULL
+  size_t *latency_order; // (iterations) place of each run among all models' runs
+  size_t latency_tokens; // generated in all those runs
 };
 
 enum pare_status eval_subject_open(struct eval_subject *s, pare_engine *engine, struct pare_error *err);
@@ -37,5 +53,8 @@ enum pare_status eval_check_iterations(size_t iterations, struct pare_error *err
 
 // A string that may not be UTF-8 (a path, a command line) as JSON, other bytes as '?'; null for NULL.
 json_t *eval_text_json(const char *text);
+json_t *eval_bytes_json(const char *text, size_t len); // the same with a length; a NUL stays
+// The same as the characters of a JSON string, quotes included.
+void eval_add_quoted(struct buf *out, const char *text, size_t len);
 
 #endif

@@ -16,8 +16,8 @@ static json_t *pair_json(struct stats_interval i) {
                    isfinite(i.high) ? json_real(i.high) : json_null());
 }
 
-static json_t *value_json(double value, struct stats_interval i) {
-  return json_pack("{s:f, s:o}", "value", value, "ci95", pair_json(i));
+json_t *fill_value(double value, struct stats_interval interval) {
+  return json_pack("{s:f, s:o}", "value", value, "ci95", pair_json(interval));
 }
 
 static void set_all_null(json_t *object, const char *const *keys, size_t count, const char *reason) {
@@ -53,7 +53,7 @@ static enum pare_status fill_classes(json_t *model, const struct fill_data *data
   }
   struct metrics m;
   metrics_compute(data->label, prediction, data->n, data->classes, confusion, classes, &m);
-  json_t *accuracy = value_json(m.accuracy, stats_wilson(m.correct, m.n, 0.95)), *rows = json_array();
+  json_t *accuracy = fill_value(m.accuracy, stats_wilson(m.correct, m.n, 0.95)), *rows = json_array();
   json_object_set_new(accuracy, "correct", json_integer((json_int_t)m.correct));
   json_object_set_new(accuracy, "n", json_integer((json_int_t)m.n));
   int bad = json_object_set_new(model, "accuracy", accuracy);
@@ -163,10 +163,10 @@ static enum pare_status fill_f1_delta(json_t *against, const struct fill_data *d
     metrics_compute(data->label, candidate, data->n, K, confusion, cc, &mc);
     struct metrics_bootstrap in = {data->label, base, candidate, data->n, K, STATS_RESAMPLES, 0.95};
     metrics_bootstrap_f1(&in, &rng, &macro, intervals, scratch);
-    bad |= json_object_set_new(against, "f1_macro_delta", value_json(mc.f1_macro - mb.f1_macro, macro));
+    bad |= json_object_set_new(against, "f1_macro_delta", fill_value(mc.f1_macro - mb.f1_macro, macro));
     json_t *rows = json_array();
     for (size_t k = 0; k < K; k++) {
-      json_t *row = value_json(cc[k].f1 - cb[k].f1, intervals[k]);
+      json_t *row = fill_value(cc[k].f1 - cb[k].f1, intervals[k]);
       bad |= json_object_set_new(row, "label", json_string(data->names[k]));
       bad |= json_array_append_new(rows, row);
     }
@@ -187,11 +187,11 @@ static enum pare_status fill_paired(json_t *against, const struct fill_data *dat
   double n = (double)f.labelled, delta = ((double)f.pairs.candidate_only - (double)f.pairs.base_only) / n;
   double base_accuracy = (double)(f.pairs.both + f.pairs.base_only) / n;
   struct stats_interval i = stats_paired_difference(f.pairs, 0.95);
-  int bad = json_object_set_new(against, "accuracy_delta", value_json(delta, i));
+  int bad = json_object_set_new(against, "accuracy_delta", fill_value(delta, i));
   if (base_accuracy > 0) {
     // The original's accuracy on these items is taken as given: the interval is that of the difference, rescaled.
     struct stats_interval relative = {1 + i.low / base_accuracy, 1 + i.high / base_accuracy};
-    bad |= json_object_set_new(against, "relative_accuracy", value_json(1 + delta / base_accuracy, relative));
+    bad |= json_object_set_new(against, "relative_accuracy", fill_value(1 + delta / base_accuracy, relative));
   } else {
     bad |= record_set_null(against, "relative_accuracy", "the original has no right answer");
   }
@@ -311,7 +311,7 @@ enum pare_status fill_speedup(json_t *model, const double *base_ms, const double
   stats_sort(scratch + n, n);
   double ratio = stats_median_sorted(scratch, n) / stats_median_sorted(scratch + n, n);
   json_object_del(against, "speedup_reason");
-  int bad = json_object_set_new(against, "speedup", value_json(ratio, i));
+  int bad = json_object_set_new(against, "speedup", fill_value(ratio, i));
   free(scratch);
   return bad ? error_no_memory(err) : PARE_OK;
 }

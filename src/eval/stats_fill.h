@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "report/stats.h"
 
 struct fill_data {
   const int *label;         // (n) class of each item or negative; NULL: no labels at all
@@ -38,6 +39,9 @@ enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct 
 // Call after fill_against_base.
 enum pare_status fill_speedup(json_t *model, const double *base_ms, const double *ms, size_t n, uint64_t seed,
                               struct pare_error *err);
+
+// {value, ci95}; an end that is not finite is null.
+json_t *fill_value(double value, struct stats_interval interval);
 
 // throughput (items per second) and throughput_ci95 from the seconds each of n runs took and the items in each run.
 enum pare_status fill_throughput(json_t *model, const double *seconds, size_t n, size_t items_per_run,

@@ -48,12 +48,22 @@ struct tensors {
   void *strings; // owned: names
 };
 
-// path: a .safetensors file, a model.safetensors.index.json, or a directory that holds model.safetensors or the index.
+// path: a .safetensors file, a file of torch.save (by its first bytes, whatever its name: see torch.h), an index.json
+// of several, or a directory that holds model.safetensors, its index, pytorch_model.bin or its index, in that order.
 // Errors name the file and the tensor or byte offset. tensors_close accepts a zeroed struct.
 enum pare_status tensors_open(const char *path, struct tensors *out, struct pare_error *err);
-// What tensors_open would refuse a file for by its name alone: PARE_UNAVAILABLE for the containers other tools write,
-// PARE_DATA for what is no container of weights. For callers that look elsewhere first.
+// What tensors_open would refuse a file for by its name and first bytes alone: PARE_UNAVAILABLE for the containers
+// other tools write, PARE_DATA for what is no container of weights. For callers that look elsewhere first.
 enum pare_status tensors_check_path(const char *path, struct pare_error *err);
+// A file of torch.save, which may say more than its weights: a fastai export (Learner.export) holds its
+// hyper-parameters and labels, as a config.json would say them, and its tokenizer (fastai.h). Both are NULL for a plain
+// state dict, and to be freed by json_decref.
+struct torch_contents {
+  struct tensors tensors;
+  struct json_t *config, *tokenizer;
+};
+enum pare_status torch_open(const char *path, struct torch_contents *out, struct pare_error *err);
+bool tensors_is_torch(const char *path); // a file that begins or is named as torch.save's are
 void tensors_close(struct tensors *t);
 const struct tensor *tensors_find(const struct tensors *t, const char *name); // NULL when absent
 

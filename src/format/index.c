@@ -1,4 +1,5 @@
-// index.c - a model in several safetensors files: model.safetensors.index.json, {"weight_map": {tensor: file, ...}}.
+// index.c - a model in several files: model.safetensors.index.json or pytorch_model.bin.index.json, both
+// {"weight_map": {tensor: file, ...}}.
 // The index decides: a tensor that a shard holds beside those is not part of the model. Shards lie beside the index.
 #include <jansson.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ static enum pare_status open_shard(const char *index, const struct place *first,
   snprintf(path, len, "%.*s%s", (int)dir_len, index, first->shard);
   enum pare_status status;
   if (file_exists(path)) {
-    status = safetensors_open(path, shard, err);
+    status = weights_open(path, shard, err);
   } else {
     status = error_set(err, PARE_NOFILE, "%s: tensor '%.200s' is in %.100s, and there is no such file", index,
                        first->tensor, first->shard);
@@ -78,28 +79,29 @@ static enum pare_status take_shard(const char *index, const struct place *places
     }
     out->list[out->count++] = *t;
   }
-  if (shard->map_count) out->maps[out->map_count++] = shard->maps[0];
+  struct mapping *maps = realloc(out->maps, (out->map_count + shard->map_count + 1) * sizeof *maps); // + 1: never 0
+  if (!maps) return error_no_memory(err);
+  out->maps = maps;
+  for (size_t i = 0; i < shard->map_count; i++) out->maps[out->map_count++] = shard->maps[i];
   shard->map_count = 0;
   out->file_bytes += shard->file_bytes;
-  if (!out->meta && out->map_count == 1) {
+  if (!out->meta && !out->strings) { // the first shard's
     out->meta = shard->meta;
     out->meta_count = shard->meta_count;
     shard->meta = NULL;
   }
-  struct strings *last = shard->strings; // one block: a shard is one parsed file
+  struct strings *last = shard->strings; // never NULL: a shard holds tensors
+  while (last->next) last = last->next;
   last->next = out->strings;
-  out->strings = last;
+  out->strings = shard->strings;
   shard->strings = NULL;
   return PARE_OK;
 }
 
 static enum pare_status open_shards(const char *path, const struct place *places, size_t count, struct tensors *out,
                                     struct pare_error *err) {
-  size_t shards = 1;
-  for (size_t i = 1; i < count; i++) shards += strcmp(places[i].shard, places[i - 1].shard) != 0;
   out->list = calloc(count, sizeof *out->list);
-  out->maps = calloc(shards, sizeof *out->maps);
-  if (!out->list || !out->maps) return error_no_memory(err);
+  if (!out->list) return error_no_memory(err);
   for (size_t begin = 0, end; begin < count; begin = end) {
     for (end = begin + 1; end < count && strcmp(places[end].shard, places[begin].shard) == 0;) end++;
     struct tensors shard = {0};

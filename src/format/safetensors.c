@@ -258,23 +258,16 @@ enum pare_status safetensors_parse(const uint8_t *bytes, size_t len, const char 
   return PARE_OK;
 }
 
-enum pare_status safetensors_open(const char *path, struct tensors *out, struct pare_error *err) {
-  *out = (struct tensors){0};
-  struct mapping m;
-  enum pare_status status = file_map(path, &m, err);
+enum pare_status safetensors_open(struct mapping *m, const char *path, struct tensors *out, struct pare_error *err) {
+  enum pare_status status = safetensors_parse(m->data, m->len, path, out, err);
   if (status != PARE_OK) return status;
-  status = safetensors_parse(m.data, m.len, path, out, err);
-  if (status != PARE_OK) {
-    file_unmap(&m);
-    return status;
-  }
   out->maps = malloc(sizeof *out->maps);
   if (!out->maps) {
     tensors_close(out);
-    file_unmap(&m);
     return error_no_memory(err);
   }
-  out->maps[0] = m;
+  out->maps[0] = *m;
   out->map_count = 1;
+  *m = (struct mapping){0};
   return PARE_OK;
 }

@@ -1,4 +1,4 @@
-// safetensors.h - shared by the reader, the writer and the sharded index; private to format/.
+// safetensors.h - shared by the readers, the writer and the sharded index; private to format/.
 #ifndef PARE_FORMAT_SAFETENSORS_H
 #define PARE_FORMAT_SAFETENSORS_H
 
@@ -21,10 +21,12 @@ bool tensor_bytes(const size_t *shape, size_t rank, enum dtype dtype, size_t *ou
 // By name, for qsort and bsearch over struct tensor.
 int tensor_compare(const void *a, const void *b);
 
-// All shards named by a model.safetensors.index.json, each mapped and parsed once.
+// All shards named by a model.safetensors.index.json or pytorch_model.bin.index.json, each mapped and parsed once.
 enum pare_status index_open(const char *path, struct tensors *out, struct pare_error *err);
 
-// One file, mapped: appended to out->maps, its tensors in out. out is zeroed by the caller.
-enum pare_status safetensors_open(const char *path, struct tensors *out, struct pare_error *err);
+// One file of weights, safetensors or torch by its first bytes. On failure out is empty.
+enum pare_status weights_open(const char *path, struct tensors *out, struct pare_error *err);
+// A safetensors file that is mapped: on success out takes m over.
+enum pare_status safetensors_open(struct mapping *m, const char *path, struct tensors *out, struct pare_error *err);
 
 #endif

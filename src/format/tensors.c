@@ -4,8 +4,16 @@
 #include <string.h>
 
 #include "format/safetensors.h"
+#include "format/torch.h"
 
-static const char single_name[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
+// In a directory, the first of these that is there: safetensors before torch's own format.
+static const struct {
+  const char *name;
+  bool index;
+} in_directory[] = {{"model.safetensors", false},
+                    {"model.safetensors.index.json", true},
+                    {"pytorch_model.bin", false},
+                    {"pytorch_model.bin.index.json", true}};
 
 static bool ends_with(const char *s, const char *end) {
   size_t len = strlen(s), end_len = strlen(end);
@@ -14,21 +22,28 @@ static bool ends_with(const char *s, const char *end) {
 
 // Containers of weights that are not read.
 static bool is_other_format(const char *name) {
-  static const char *const endings[] = {".gguf", ".pth", ".pt", ".bin", ".pkl", ".h5", ".msgpack", ".onnx"};
+  static const char *const endings[] = {".gguf", ".h5", ".msgpack", ".onnx"};
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
     if (ends_with(name, endings[i])) return true;
   }
   return false;
 }
 
-// The first name in byte order of another format's file in dir, to be freed; NULL when there is none.
-static char *find_other_format(const char *dir) {
+// Endings of files that torch.save writes: such a file is held to that whatever its first bytes are.
+static bool is_torch_name(const char *name) {
+  return ends_with(name, ".pth") || ends_with(name, ".pt") || ends_with(name, ".bin") || ends_with(name, ".pkl");
+}
+
+// The first name in byte order of a file in dir that holds weights all the same, to be freed; NULL when there is none.
+static char *find_other(const char *dir) {
   DIR *d = opendir(dir);
   if (!d) return NULL;
   char *found = NULL;
   for (struct dirent *entry; (entry = readdir(d));) {
-    if (!is_other_format(entry->d_name) || (found && strcmp(entry->d_name, found) >= 0)) continue;
-    char *copy = strdup(entry->d_name);
+    const char *name = entry->d_name;
+    if (!is_other_format(name) && !is_torch_name(name)) continue;
+    if (found && strcmp(name, found) >= 0) continue;
+    char *copy = strdup(name);
     if (!copy) break;
     free(found);
     found = copy;
@@ -38,42 +53,66 @@ static char *find_other_format(const char *dir) {
 }
 
 static enum pare_status nothing_in_dir(const char *dir, struct pare_error *err) {
-  char *other = find_other_format(dir);
+  char *other = find_other(dir);
   enum pare_status status;
-  if (other) {
-    status =
-        error_set(err, PARE_UNAVAILABLE, "%s holds %.200s, but weights are read from safetensors: %s or %s expected",
-                  dir, other, single_name, index_name);
+  if (other && is_torch_name(other)) {
+    status = error_set(err, PARE_NOFILE,
+                       "%s holds neither %s nor %s (nor an index of several); to open its %.200s, name that file", dir,
+                       in_directory[0].name, in_directory[2].name, other);
+  } else if (other) {
+    status = error_set(err, PARE_UNAVAILABLE, "%s holds %.200s, but weights are read from %s or %s", dir, other,
+                       in_directory[0].name, in_directory[2].name);
   } else {
-    status = error_set(err, PARE_NOFILE, "%s holds neither %s nor %s", dir, single_name, index_name);
+    status = error_set(err, PARE_NOFILE, "%s holds neither %s nor %s, nor an index of several", dir,
+                       in_directory[0].name, in_directory[2].name);
   }
   free(other);
   return status;
 }
 
 static enum pare_status open_dir(const char *dir, struct tensors *out, struct pare_error *err) {
-  char *single = path_join(dir, single_name), *index = path_join(dir, index_name);
-  enum pare_status status;
-  if (!single || !index) {
-    status = error_no_memory(err);
-  } else if (file_exists(single)) {
-    status = safetensors_open(single, out, err);
-  } else if (file_exists(index)) {
-    status = index_open(index, out, err);
-  } else {
-    status = nothing_in_dir(dir, err);
+  for (size_t i = 0; i < sizeof in_directory / sizeof *in_directory; i++) {
+    char *path = path_join(dir, in_directory[i].name);
+    if (!path) return error_no_memory(err);
+    bool there = file_exists(path);
+    enum pare_status status = PARE_OK;
+    if (there) status = in_directory[i].index ? index_open(path, out, err) : weights_open(path, out, err);
+    free(path);
+    if (there) return status;
   }
-  free(single);
-  free(index);
-  return status;
+  return nothing_in_dir(dir, err);
+}
+
+bool tensors_is_torch(const char *path) {
+  struct mapping m;
+  if (!file_exists(path) || file_map(path, &m, NULL) != PARE_OK) return false;
+  bool torch = torch_sniff(m.data, m.len) || is_torch_name(path);
+  file_unmap(&m);
+  return torch;
 }
 
 enum pare_status tensors_check_path(const char *path, struct pare_error *err) {
   if (!file_exists(path) || ends_with(path, ".safetensors") || ends_with(path, ".json")) return PARE_OK;
-  if (is_other_format(path_base(path))) {
-    return error_set(err, PARE_UNAVAILABLE, "%s: weights are read from safetensors files, not from this format", path);
+  if (tensors_is_torch(path)) return PARE_OK;
+  if (is_other_format(path_base(path)))
+    return error_set(err, PARE_UNAVAILABLE,
+                     "%s: weights are read from safetensors and torch files, not from this format", path);
+  return error_set(err, PARE_DATA, "%s: expected a Hugging Face directory, a .safetensors file or a torch file", path);
+}
+
+enum pare_status weights_open(const char *path, struct tensors *out, struct pare_error *err) {
+  struct mapping m;
+  enum pare_status status = file_map(path, &m, err);
+  if (status != PARE_OK) return status;
+  if (torch_sniff(m.data, m.len) || is_torch_name(path)) {
+    struct torch_contents contents;
+    status = torch_read(&m, path, false, &contents, err);
+    *out = contents.tensors;
+  } else {
+    status = safetensors_open(&m, path, out, err);
   }
-  return error_set(err, PARE_DATA, "%s: expected a Hugging Face directory or a .safetensors file", path);
+  file_unmap(&m); // what was opened has taken it over
+  return status;
 }
 
 enum pare_status tensors_open(const char *path, struct tensors *out, struct pare_error *err) {
@@ -81,7 +120,7 @@ enum pare_status tensors_open(const char *path, struct tensors *out, struct pare
   if (file_is_dir(path)) return open_dir(path, out, err);
   enum pare_status status = tensors_check_path(path, err);
   if (status != PARE_OK) return status;
-  return ends_with(path, ".json") ? index_open(path, out, err) : safetensors_open(path, out, err);
+  return ends_with(path, ".json") ? index_open(path, out, err) : weights_open(path, out, err);
 }
 
 void tensors_close(struct tensors *t) {

@@ -1,4 +1,4 @@
-// model.c - opening a model directory: config.json, tensors, table, tokenizer, provenance, self-test.
+// model.c - opening a model: its source's config and tensors, table, tokenizer, provenance, self-test.
 #include "model/model.h"
 
 #include <jansson.h>
@@ -24,22 +24,21 @@ char *model_directory(const char *path) {
   return strndup(path, len);
 }
 
-static enum pare_status load_config(pare_model *m, const char *dir, struct pare_error *err) {
-  char *file = path_join(dir, "config.json");
-  if (!file) return error_no_memory(err);
-  enum pare_status s = json_file_load(file, &m->config_json, err);
-  const char *type = NULL;
-  if (!s && !json_is_object(m->config_json)) s = error_set(err, PARE_DATA, "%s: expected a JSON object", file);
-  if (!s) {
-    type = json_string_value(json_object_get(m->config_json, "model_type"));
-    if (!type) s = error_set(err, PARE_DATA, "%s: missing key model_type", file);
-  }
-  if (!s && !(m->arch = arch_find(type)))
-    s = error_set(err, PARE_UNAVAILABLE,
-                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)", file, type);
-  if (!s) s = m->arch->read_config(m->config_json, file, &m->config, err);
-  free(file);
-  return s;
+// The config, then the weights: what an architecture is called decides whether they are looked at.
+static enum pare_status load_source(pare_model *m, struct pare_error *err) {
+  struct model_source *src = &m->source;
+  const char *type = json_string_value(json_object_get(src->config, "model_type"));
+  if (!type) return error_set(err, PARE_DATA, "%s: missing key model_type", src->config_file);
+  if (!(m->arch = arch_find(type)))
+    return error_set(err, PARE_UNAVAILABLE,
+                     "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart are)",
+                     src->config_file, type);
+  enum pare_status s = model_source_weights(src, err);
+  m->config_json = src->config;
+  m->tensors = src->tensors;
+  src->config = NULL;
+  src->tensors = (struct tensors){0};
+  return s ? s : m->arch->read_config(m->config_json, src->config_file, &m->config, err);
 }
 
 // What the file says of its own quantization must be something we read; the tensors themselves then decide.
@@ -75,9 +74,11 @@ static enum pare_status load_labels(pare_model *m, struct pare_error *err) {
   return PARE_OK;
 }
 
-static enum pare_status load_tokenizer(pare_model *m, const char *dir, struct pare_error *err) {
+static enum pare_status load_tokenizer(pare_model *m, struct pare_error *err) {
   uint64_t start = clock_ns();
-  enum pare_status s = tokenizer_open(dir, &m->tokenizer, err);
+  const struct model_source *src = &m->source;
+  enum pare_status s = src->tokenizer ? tokenizer_from_fastai(src->tokenizer, m->path, &m->tokenizer, err)
+                                      : tokenizer_open(src->directory, &m->tokenizer, err);
   m->tokenizer_ms = ms_since(start);
   if (s == PARE_NOFILE) return PARE_OK; // ids still work
   if (s) return s;
@@ -87,8 +88,9 @@ static enum pare_status load_tokenizer(pare_model *m, const char *dir, struct pa
                    size - 1, m->config.V);
 }
 
-static enum pare_status load_provenance(pare_model *m, const char *dir, struct pare_error *err) {
-  char *file = path_join(dir, "pare.json");
+static enum pare_status load_provenance(pare_model *m, struct pare_error *err) {
+  if (!m->source.directory) return PARE_OK;
+  char *file = path_join(m->source.directory, "pare.json");
   if (!file) return error_no_memory(err);
   enum pare_status s = file_exists(file) ? json_file_load(file, &m->provenance, err) : PARE_OK;
   if (!s && m->provenance && !json_is_object(m->provenance))
@@ -128,17 +130,17 @@ static void name_scheme(pare_model *m) {
   snprintf(m->scheme, sizeof m->scheme, "%s", name);
 }
 
-static enum pare_status open_parts(pare_model *m, const char *dir, bool compute, struct pare_error *err) {
-  enum pare_status s = load_config(m, dir, err);
+static enum pare_status open_parts(pare_model *m, bool compute, struct pare_error *err) {
   uint64_t start = clock_ns();
-  if (!s) s = tensors_open(m->path, &m->tensors, err);
+  enum pare_status s = model_source_open(m->path, &m->source, err);
+  if (!s) s = load_source(m, err);
   if (!s) s = check_quantization(m, err);
   if (!s) s = weights_resolve(m, err);
   if (!s && compute) s = weights_pack(m, err);
   m->load_ms = ms_since(start);
   if (!s) s = load_labels(m, err);
-  if (!s) s = load_tokenizer(m, dir, err);
-  if (!s) s = load_provenance(m, dir, err);
+  if (!s) s = load_tokenizer(m, err);
+  if (!s) s = load_provenance(m, err);
   if (!s) name_scheme(m);
   start = clock_ns();
   if (!s && compute) s = selftest_check(m, err);
@@ -149,21 +151,14 @@ static enum pare_status open_parts(pare_model *m, const char *dir, bool compute,
 static enum pare_status open_model(pare_engine *engine, const char *path, bool compute, pare_model **out,
                                    struct pare_error *err) {
   *out = NULL;
-  if (!file_exists(path) && !file_is_dir(path))
-    return error_set(err, PARE_NOFILE, "%s: no such file or directory", path);
-  enum pare_status s = tensors_check_path(path, err);
-  if (s) return s;
   pare_model *m = calloc(1, sizeof *m);
-  char *dir = model_directory(path);
-  if (!m || !dir || !(m->path = strdup(path))) {
-    free(dir);
+  if (!m || !(m->path = strdup(path))) {
     free(m);
     return error_no_memory(err);
   }
   m->kernels = engine->kernels;
   m->pool = engine->pool;
-  s = open_parts(m, dir, compute, err);
-  free(dir);
+  enum pare_status s = open_parts(m, compute, err);
   if (s) {
     model_close(m);
     return s;
@@ -186,6 +181,7 @@ void model_close(pare_model *m) {
   free(m->labels);
   weights_free(m);
   tensors_close(&m->tensors);
+  model_source_close(&m->source);
   tokenizer_close(m->tokenizer);
   json_decref(m->config_json);
   json_decref(m->provenance);
@@ -245,8 +241,9 @@ static enum pare_status put_end_of_text(const pare_model *m, struct encoded *out
 enum pare_status model_tokenize(const pare_model *m, const struct pare_text *text, size_t max_tokens, bool only_first,
                                 struct encoded *out, struct pare_error *err) {
   if (!m->tokenizer)
-    return error_set(err, PARE_NOFILE, "%s: no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt)",
-                     m->path);
+    return error_set(
+        err, PARE_NOFILE,
+        "%s: no tokenizer (tokenizer.json, fastai_tokenizer.json, vocab.json with merges.txt, or vocab.txt)", m->path);
   size_t limit = model_max_tokens(m);
   if (max_tokens && max_tokens < limit) limit = max_tokens;
   struct encode_options opt = {.add_special = true,

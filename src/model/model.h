@@ -4,6 +4,7 @@
 
 #include "arch/arch.h"
 #include "format/format.h"
+#include "model/source.h"
 #include "pare.h"
 #include "text/tokenizer.h"
 
@@ -16,6 +17,7 @@ struct pare_engine {
 
 struct pare_model {
   char *path;
+  struct model_source source; // but for its tensors and config, which are taken over below
   const struct kernels *kernels;
   struct pool *pool;
   const struct arch *arch;
@@ -25,7 +27,7 @@ struct pare_model {
   struct tensors tensors;      // the mapped files
   struct arena memory;         // packed weights and vectors
   struct tokenizer *tokenizer; // NULL when the directory has none: then only ids work
-  struct json_t *config_json;  // config.json as read
+  struct json_t *config_json;  // config.json as read, or as an export says it
   struct json_t *provenance;   // pare.json, or NULL
   char scheme[64];
   size_t parameters; // weights of the architecture, tied ones counted once

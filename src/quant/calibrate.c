@@ -1,5 +1,5 @@
 // calibrate.c - see calibrate.h. A language model reads each text as it is (teacher forcing): every token's input to
-// every layer is seen, as in training.
+// every layer is seen, as in training. An encoder-decoder's decoder is given the text its encoder read.
 #include "quant/calibrate.h"
 
 #include <float.h>
@@ -82,9 +82,19 @@ struct reader {
   pare_session *session;
   size_t tokens; // most of one text
   struct encoded ids;
-  float *logits; // what the model answers: not used
+  uint32_t *decoder_ids; // (tokens), encoder-decoders only
+  float *logits;         // what the model answers: not used
   size_t cap;
 };
+
+// An encoder-decoder writes the text it reads: its start id and all ids but the last.
+static void add_decoder_ids(const struct reader *r, struct pare_sequence *q) {
+  if (!r->decoder_ids || q->decoder_ids) return;
+  q->decoder_ids = r->decoder_ids;
+  q->decoder_len = size_min(q->len, r->tokens);
+  r->decoder_ids[0] = r->model->config.start_id;
+  for (size_t i = 1; i < q->decoder_len; i++) r->decoder_ids[i] = q->ids[i - 1];
+}
 
 static enum pare_status read_text(struct reader *r, const struct calibration_texts *texts, size_t i, size_t *tokens,
                                   struct pare_error *err) {
@@ -98,7 +108,8 @@ static enum pare_status read_text(struct reader *r, const struct calibration_tex
     q = (struct pare_sequence){.ids = r->ids.ids, .types = r->ids.types, .len = r->ids.len};
   }
   *tokens += q.len;
-  size_t need = session_rows(r->model, q.len) * session_columns(r->model);
+  add_decoder_ids(r, &q);
+  size_t need = session_sequence_rows(r->model, &q) * session_columns(r->model);
   if (need > r->cap) {
     free(r->logits);
     r->cap = 0;
@@ -112,9 +123,14 @@ static enum pare_status read_texts(pare_model *m, const struct calibration_texts
                                    const struct pare_progress *progress, struct calibration *out,
                                    struct pare_error *err) {
   struct reader r = {.model = m, .tokens = model_max_tokens(m)};
-  if (m->config.task == ARCH_LANGUAGE_MODEL) r.tokens = size_min(r.tokens, CALIBRATE_LM_TOKENS);
+  bool writes = m->config.task == ARCH_SEQ2SEQ;
+  if (writes || m->config.task == ARCH_LANGUAGE_MODEL) r.tokens = size_min(r.tokens, CALIBRATE_LM_TOKENS);
+  if (writes && !(r.decoder_ids = calloc(r.tokens, sizeof *r.decoder_ids))) return error_no_memory(err);
   enum pare_status s = session_open(m, 0, &r.session, err);
-  if (s) return s;
+  if (s) {
+    free(r.decoder_ids);
+    return s;
+  }
   struct nn_observer observer = {.linear = look, .context = watcher};
   r.session->ctx.observer = &observer;
   for (size_t i = 0; !s && i < texts->count; i++) {
@@ -126,6 +142,7 @@ static enum pare_status read_texts(pare_model *m, const struct calibration_texts
   }
   out->texts = texts->count;
   encoded_free(&r.ids);
+  free(r.decoder_ids);
   free(r.logits);
   session_close(r.session);
   return s;

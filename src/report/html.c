@@ -242,11 +242,15 @@ enum pare_status report_html(const json_t *record, struct buf *out, struct pare_
   static const struct section after[] = {
       {"Size", {chart_size, NULL}, tables_size},
       {"Accuracy", {chart_accuracy, chart_delta}, tables_accuracy},
+      {"Likeness to the original's answers", {NULL, NULL}, tables_likeness},
+      {"Perplexity", {NULL, NULL}, tables_perplexity},
+      {"Answers against the references", {NULL, NULL}, tables_rouge},
       {"Speed and memory", {chart_latency, NULL}, tables_speed},
       {"Agreement and confidence", {NULL, NULL}, tables_agreement},
       {"F1 per class", {chart_classes, NULL}, tables_classes},
       {"Confusion", {chart_confusion, NULL}, NULL},
       {"Disagreements", {NULL, NULL}, tables_examples},
+      {"Answers side by side", {NULL, NULL}, tables_side_by_side},
       {"Gate", {NULL, NULL}, tables_gate},
   };
   static const struct section last[] = {{"Encodings", {NULL, NULL}, tables_coverage},

@@ -182,11 +182,54 @@ static void lint_differences(struct lint *l) {
   }
 }
 
+// The candidate's number over the original's, or less it.
+static void lint_against(struct lint *l, const char *path, const char *field, bool ratio) {
+  double value, base;
+  if (!record_number(l->model, path, &value) || !record_number(l->base, path, &base)) return;
+  if (!ratio) {
+    expect(l, l->model, field, value - base);
+  } else if (base > 0) {
+    expect(l, l->model, field, value / base);
+  }
+}
+
+static void lint_text(struct lint *l) {
+  size_t count, n;
+  if (record_count(l->model, "similarity.exact.count", &count) && record_count(l->model, "similarity.exact.n", &n) &&
+      n) {
+    expect(l, l->model, "similarity.exact.value", (double)count / (double)n);
+    expect(l, l->model, "against_base.identical_rate", (double)count / (double)n);
+    expect_interval(l, l->model, "similarity.exact.ci95", stats_wilson(count, n, 0.95));
+  }
+  static const char *const spreads[] = {"similarity.char", "similarity.token_jaccard"};
+  for (size_t i = 0; i < 2; i++) {
+    const json_t *node = record_get(l->model, spreads[i]);
+    double low, mean, high;
+    if (!record_number(node, "min", &low) || !record_number(node, "mean", &mean) || !record_number(node, "max", &high))
+      continue;
+    if (low < 0 || low > mean + 1e-9 || mean > high + 1e-9 || high > 1)
+      fail(l, spreads[i], "goes from %.10g over %.10g to %.10g, expected 0 to 1 in this order", low, mean, high);
+  }
+  lint_against(l, "perplexity.value", "against_base.perplexity_ratio.value", true);
+  lint_against(l, "rouge.rougeL.value", "against_base.rougeL_rel.value", true);
+  lint_against(l, "rouge.rouge1.value", "against_base.rouge_delta.rouge1.value", false);
+  lint_against(l, "rouge.rouge2.value", "against_base.rouge_delta.rouge2.value", false);
+  lint_against(l, "rouge.rougeL.value", "against_base.rouge_delta.rougeL.value", false);
+}
+
 static void lint_rates(struct lint *l) {
-  static const char *const rates[] = {"accuracy.value",         "precision_macro",
-                                      "recall_macro",           "f1_macro",
-                                      "confidence.mean",        "against_base.identical_rate",
-                                      "against_base.mcnemar_p", "ece"};
+  static const char *const rates[] = {"accuracy.value",
+                                      "precision_macro",
+                                      "recall_macro",
+                                      "f1_macro",
+                                      "confidence.mean",
+                                      "against_base.identical_rate",
+                                      "against_base.mcnemar_p",
+                                      "ece",
+                                      "against_base.same_top.value",
+                                      "rouge.rouge1.value",
+                                      "rouge.rouge2.value",
+                                      "rouge.rougeL.value"};
   double value;
   for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
     if (record_number(l->model, rates[i], &value) && (value < -1e-9 || value > 1 + 1e-9)) {
@@ -285,6 +328,7 @@ enum pare_status report_lint(const json_t *record, struct pare_error *err) {
     lint_flips(&l);
     lint_latency(&l);
     lint_differences(&l);
+    lint_text(&l);
     lint_rates(&l);
   }
   lint_recommendations(&l);

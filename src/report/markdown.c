@@ -63,8 +63,9 @@ static void verdict(const json_t *record, struct buf *out) {
 
 enum pare_status report_markdown(const json_t *record, struct buf *out, struct pare_error *err) {
   static void (*const builders[])(const json_t *, struct table *) = {
-      tables_recommendations, tables_size,     tables_accuracy, tables_agreement, tables_speed,
-      tables_classes,         tables_coverage, tables_gate,     tables_examples,  tables_context};
+      tables_recommendations, tables_size,   tables_accuracy, tables_agreement, tables_likeness, tables_perplexity,
+      tables_rouge,           tables_speed,  tables_classes,  tables_coverage,  tables_gate,     tables_examples,
+      tables_side_by_side,    tables_context};
   enum pare_status status = report_lint(record, err);
   if (status != PARE_OK) return status;
   struct buf headline = {0};

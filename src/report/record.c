@@ -90,6 +90,11 @@ int record_set_null(json_t *object, const char *key, const char *format, ...) {
   return json_object_set_new(object, key, json_null()) | json_object_set_new(object, reason_key, json_string(reason));
 }
 
+bool record_is_text(const json_t *record) {
+  const char *outcome = record_string(record, "outcome");
+  return outcome && strcmp(outcome, "text") == 0;
+}
+
 size_t record_model_count(const json_t *record) {
   return json_array_size(record_get(record, "models"));
 }

@@ -45,6 +45,8 @@ const char *record_reason(const json_t *record, const char *path);
 // Sets object[key] = null and object[key_reason] = the formatted sentence. Returns 0, or -1 when out of memory.
 int record_set_null(json_t *object, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+// Models that write text; else classifiers.
+bool record_is_text(const json_t *record);
 size_t record_model_count(const json_t *record);
 const json_t *record_model(const json_t *record, size_t i);       // NULL past the end
 const char *record_model_name(const json_t *model);               // "name", or "?"

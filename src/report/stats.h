@@ -73,6 +73,11 @@ struct stats_interval stats_percentile_bounds(const double *x, size_t n, double 
 struct stats_interval stats_bootstrap_median_ratio(const double *base, const double *candidate, size_t n,
                                                    size_t resamples, double ci, struct rng *rng, double *scratch);
 
+// sum(a) / sum(b) over items drawn with both numbers; b NULL: the mean of a. b >= 0; a draw without any b is left out.
+// scratch: resamples doubles. n >= 1.
+struct stats_interval stats_bootstrap_ratio(const double *a, const double *b, size_t n, size_t resamples, double ci,
+                                            struct rng *rng, double *scratch);
+
 // ---- distributions over classes
 // --------------------------------------------------------------------------------------------- KL(base || candidate)
 // in nats of the softmax distributions of two rows of n logits. >= 0; 0 for equal rows.

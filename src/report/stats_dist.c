@@ -26,6 +26,25 @@ struct stats_interval stats_bootstrap_median_ratio(const double *base, const dou
                                  stats_percentile_sorted(ratio, resamples, (1 + ci) / 2)};
 }
 
+struct stats_interval stats_bootstrap_ratio(const double *a, const double *b, size_t n, size_t resamples, double ci,
+                                            struct rng *rng, double *scratch) {
+  assert(n >= 1 && resamples >= 1000);
+  size_t kept = 0;
+  for (size_t r = 0; r < resamples; r++) {
+    double over = 0, under = 0;
+    for (size_t i = 0; i < n; i++) {
+      size_t k = rng_below(rng, n);
+      over += a[k];
+      under += b ? b[k] : 1;
+    }
+    if (under > 0) scratch[kept++] = over / under;
+  }
+  if (!kept) return (struct stats_interval){-INFINITY, INFINITY};
+  stats_sort(scratch, kept);
+  return (struct stats_interval){stats_percentile_sorted(scratch, kept, (1 - ci) / 2),
+                                 stats_percentile_sorted(scratch, kept, (1 + ci) / 2)};
+}
+
 static double log_sum_exp(const float *x, size_t n) {
   double max = x[0], sum = 0;
   for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;

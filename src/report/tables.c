@@ -1,77 +1,17 @@
 // tables.c - see tables.h: tables of one line per model.
 #include "report/tables.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "report/record.h"
-#include "report/stats.h"
+#include "report/tables_cells.h"
+#include "report/tables_text.h"
 
-static const char better_note[] =
-    "▲ measurably better, ▼ measurably worse, ≈ no measurable change: the 95 %% interval includes equality.";
 static const double million = 1e6;
 
-// "n/a", with the reason as a note below the table.
-static void cell_missing(struct table *t, const json_t *model, const char *path, const char *what) {
-  table_text(t, TONE_MUTED, "n/a");
-  table_missing(t, what, record_reason(model, path));
-}
-
-static void cell_number(struct table *t, const json_t *model, const char *path, const char *what, double scale,
-                        int digits) {
-  double x;
-  if (!record_number(model, path, &x)) {
-    cell_missing(t, model, path, what);
-    return;
-  }
-  table_cell(t, TONE_PLAIN, "%.*f", digits, x * scale);
-}
-
-// Measurably above zero, below, or neither.
-struct judged {
-  enum tone tone;
-  const char *mark;
-};
-static struct judged judge(const double ends[2], double zero) {
-  if (ends[0] > zero) return (struct judged){TONE_GOOD, "▲"};
-  if (ends[1] < zero) return (struct judged){TONE_BAD, "▼"};
-  return (struct judged){TONE_PLAIN, "≈"};
-}
-
-static void cell_share(struct table *t, const json_t *model) {
-  double share;
-  if (record_number(model, "size_percent_of_f32", &share)) {
-    table_cell(t, TONE_PLAIN, "%.1f %%", share);
-  } else {
-    cell_missing(t, model, "size_percent_of_f32", "% of f32");
-  }
-}
-
-static void cell_compression(struct table *t, const json_t *model, bool original) {
-  double x;
-  if (!record_number(model, "compression", &x)) {
-    cell_missing(t, model, "compression", "Compression");
-  } else if (original) {
-    table_cell(t, TONE_MUTED, "%.2f×", x);
-  } else {
-    if (x <= 1) table_note(t, "A compression of 1.00× or less is not smaller than the original's file.");
-    table_cell(t, x > 1 ? TONE_GOOD : TONE_BAD, x > 1 ? "%.2f×" : "%.2f× ▼", x);
-  }
-}
-
 static void cell_delta(struct table *t, const json_t *model, bool original) {
-  double value, ends[2];
-  if (original) {
-    table_text(t, TONE_MUTED, "–");
-  } else if (!record_number(model, "against_base.accuracy_delta.value", &value) ||
-             !record_interval(model, "against_base.accuracy_delta.ci95", ends)) {
-    cell_missing(t, model, "against_base.accuracy_delta", "Accuracy difference");
-  } else {
-    struct judged j = judge(ends, 0);
-    table_note(t, better_note);
-    table_cell(t, j.tone, "%s %+.2f (%+.2f to %+.2f)", j.mark, 100 * value, 100 * ends[0], 100 * ends[1]);
-  }
+  struct judging how = {.original = original, .scale = 100};
+  cell_judged(t, model, "against_base.accuracy_delta", "Accuracy difference", &how);
 }
 
 static void cell_flips(struct table *t, const json_t *model, bool original) {
@@ -86,57 +26,12 @@ static void cell_flips(struct table *t, const json_t *model, bool original) {
   }
 }
 
-static void cell_against(struct table *t, const json_t *model, bool original, const char *path, const char *what,
-                         const char *format, double scale) {
-  double x;
-  char text[64];
-  if (original) {
-    table_text(t, TONE_MUTED, "–");
-  } else if (record_number(model, path, &x)) {
-    snprintf(text, sizeof text, format, x * scale);
-    table_text(t, TONE_PLAIN, text);
-  } else {
-    cell_missing(t, model, path, what);
-  }
-}
-
 static void cell_p(struct table *t, const json_t *model, bool original) {
   double p;
   if (!original && record_number(model, "against_base.mcnemar_p", &p) && p < 1e-6) {
     table_text(t, TONE_PLAIN, "<1e-6"); // digits of a smaller one say nothing more
   } else {
     cell_against(t, model, original, "against_base.mcnemar_p", "McNemar p", "%.3g", 1);
-  }
-}
-
-static void cell_speedup(struct table *t, const json_t *model, bool original) {
-  double value, ends[2];
-  if (original) {
-    table_text(t, TONE_MUTED, "–");
-  } else if (!record_number(model, "against_base.speedup.value", &value)) {
-    cell_missing(t, model, "against_base.speedup", "Speedup");
-  } else if (!record_interval(model, "against_base.speedup.ci95", ends)) {
-    table_cell(t, TONE_PLAIN, "%.2f×", value);
-    table_note(t, "A speedup without an interval is not judged.");
-  } else {
-    struct judged j = judge(ends, 1);
-    table_note(t, better_note);
-    table_cell(t, j.tone, "%s %.2f× (%.2f to %.2f)", j.mark, value, ends[0], ends[1]);
-  }
-}
-
-// A percentile, or "n/a (n<299)" when the runs are too few for it.
-static void cell_percentile(struct table *t, const json_t *model, const char *key, double p) {
-  char path[48];
-  double x;
-  size_t n;
-  snprintf(path, sizeof path, "latency_ms.%s", key);
-  if (record_number(model, path, &x)) {
-    table_cell(t, TONE_PLAIN, "%.2f", x);
-  } else if (record_count(model, "latency_ms.n", &n) && n < stats_percentile_runs(p)) {
-    table_cell(t, TONE_MUTED, "n/a (n<%zu)", stats_percentile_runs(p));
-  } else {
-    cell_missing(t, model, path, key);
   }
 }
 
@@ -151,21 +46,28 @@ static void cell_accuracy(struct table *t, const json_t *model, bool interval) {
   }
 }
 
-// Columns that only a comparison has.
-static void column_against(struct table *t, const json_t *record, const char *head) {
-  if (record_model_count(record) > 1) table_column(t, 0, head);
+static void accuracy_columns(const json_t *record, struct table *t) {
+  table_column(t, 0, "Accuracy %");
+  column_against(t, record, "Δ points (95 %)");
+  column_against(t, record, "Flips −/+");
+}
+
+static void accuracy_cells(const json_t *record, size_t i, struct table *t) {
+  const json_t *m = record_model(record, i);
+  bool compared = record_model_count(record) > 1;
+  cell_accuracy(t, m, !compared);
+  if (compared) cell_delta(t, m, i == 0);
+  if (compared) cell_flips(t, m, i == 0);
 }
 
 void tables_summary(const json_t *record, struct table *t) {
-  bool compared = record_model_count(record) > 1;
+  bool compared = record_model_count(record) > 1, text = record_is_text(record);
   t->title = "Summary";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   table_column(t, 0, "MB");
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
-  table_column(t, 0, "Accuracy %");
-  column_against(t, record, "Δ points (95 %)");
-  column_against(t, record, "Flips −/+");
+  (text ? text_columns_brief : accuracy_columns)(record, t);
   table_column(t, 0, "Median ms");
   column_against(t, record, "Speedup (95 %)");
   for (size_t i = 0; i < record_model_count(record); i++) {
@@ -174,9 +76,7 @@ void tables_summary(const json_t *record, struct table *t) {
     cell_number(t, m, "size_bytes", "Size", 1 / million, 2);
     cell_share(t, m);
     if (compared) cell_compression(t, m, i == 0);
-    cell_accuracy(t, m, !compared);
-    if (compared) cell_delta(t, m, i == 0);
-    if (compared) cell_flips(t, m, i == 0);
+    (text ? text_cells_brief : accuracy_cells)(record, i, t);
     cell_number(t, m, "latency_ms.median", "Latency", 1, 2);
     if (compared) cell_speedup(t, m, i == 0);
   }
@@ -219,6 +119,7 @@ static void note_preparation(struct table *t, const json_t *model) {
 
 void tables_accuracy(const json_t *record, struct table *t) {
   bool compared = record_model_count(record) > 1;
+  if (record_is_text(record)) return;
   t->title = "Accuracy";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   table_column(t, 0, "Accuracy % (95 %)");
@@ -245,6 +146,7 @@ void tables_accuracy(const json_t *record, struct table *t) {
 
 void tables_agreement(const json_t *record, struct table *t) {
   bool compared = record_model_count(record) > 1;
+  if (record_is_text(record)) return;
   t->title = compared ? "Agreement and confidence" : "Confidence";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   column_against(t, record, "Same answer %");
@@ -280,7 +182,9 @@ void tables_speed(const json_t *record, struct table *t) {
   table_column(t, 0, "p95 ms");
   table_column(t, 0, "p99 ms");
   column_against(t, record, "Speedup (95 %)");
+  bool text = record_is_text(record);
   table_column(t, 0, "Items/s");
+  if (text) table_column(t, 0, "ms/token");
   table_column(t, 0, "Load ms");
   table_column(t, 0, "RSS MB");
   table_column(t, 0, "Runs");
@@ -292,6 +196,7 @@ void tables_speed(const json_t *record, struct table *t) {
     cell_percentile(t, m, "p99", 0.99);
     if (record_model_count(record) > 1) cell_speedup(t, m, i == 0);
     cell_number(t, m, "throughput", "Throughput", 1, 1);
+    if (text) cell_number(t, m, "generated.ms_per_token", "ms/token", 1, 3);
     cell_number(t, m, "load_ms", "Load time", 1, 1);
     cell_number(t, m, "rss_bytes", "Memory", 1 / million, 1);
     cell_number(t, m, "latency_ms.n", "Runs", 1, 0);

@@ -10,7 +10,11 @@
 void tables_summary(const json_t *record, struct table *t); // one line per model: what matters most
 void tables_size(const json_t *record, struct table *t);
 void tables_accuracy(const json_t *record, struct table *t);
-void tables_agreement(const json_t *record, struct table *t); // answers, confidence, divergence
+void tables_agreement(const json_t *record, struct table *t);  // answers, confidence, divergence
+void tables_likeness(const json_t *record, struct table *t);   // of texts written, to the original's
+void tables_perplexity(const json_t *record, struct table *t); // of the data's texts
+void tables_rouge(const json_t *record, struct table *t);      // texts written against references
+void tables_side_by_side(const json_t *record, struct table *t);
 void tables_speed(const json_t *record, struct table *t);
 void tables_classes(const json_t *record, struct table *t);  // F1 per class and model
 void tables_coverage(const json_t *record, struct table *t); // which encodings hold how much

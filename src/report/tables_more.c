@@ -21,6 +21,10 @@ const char *const tables_methods[] = {
     "KL is the mean Kullback-Leibler divergence of the candidate's distribution over classes from the original's, in "
     "nats. "
     "ECE uses 15 bins of equal mass; Brier runs from 0 to 2; NLL is in nats.",
+    "For models that write text: intervals of perplexity, same next token, KL, ROUGE and lengths are bootstraps over "
+    "rows. "
+    "ROUGE is computed in lower case without stemming; the likeness of characters is 1 less the edit distance over the "
+    "longer length.",
     "Sizes are complete weight files. Compression is the original's file over the candidate's; per cent is of f32, 4 "
     "bytes per "
     "parameter.",

@@ -32,8 +32,8 @@ static void verdict(const json_t *record, bool color, struct buf *out) {
 enum pare_status report_text(const json_t *record, struct report_text_options options, struct buf *out,
                              struct pare_error *err) {
   static void (*const builders[])(const json_t *, struct table *) = {
-      tables_size,    tables_accuracy,   tables_agreement,      tables_speed,
-      tables_classes, tables_gate_brief, tables_recommendations};
+      tables_size,  tables_accuracy, tables_agreement, tables_likeness,   tables_perplexity,
+      tables_rouge, tables_speed,    tables_classes,   tables_gate_brief, tables_recommendations};
   enum pare_status status = report_lint(record, err);
   if (status != PARE_OK) return status;
   size_t width = options.width == 0 ? WIDTH_DEFAULT : size_max(options.width, WIDTH_MIN);

@@ -175,7 +175,7 @@ static const struct study_metric metrics[] = {
     {"rougeL", "ROUGE-L", "%", 2, false, direct, "rouge.rougeL.value", "rouge.rougeL.ci95", 100},
     {"length_ratio", "Length against the original's", "x", 3, false, direct, "against_base.len_ratio.value",
      "against_base.len_ratio.ci95", 1},
-    {"tokens_per_s", "Tokens per second", "/s", 1, false, direct, "tokens_per_s", NULL, 1},
+    {"tokens_per_s", "Tokens per second", "/s", 1, false, direct, "generated.tokens_per_s", NULL, 1},
     {"ms_per_token", "Time per token", "ms", 3, true, direct, "ms_per_token", NULL, 1},
 };
 

@@ -149,8 +149,9 @@ static void part_table(const json_t *record, void (*build)(const json_t *, struc
 }
 
 static void part_results(const json_t *study, const json_t *part, const json_t *config, struct document *d) {
-  static void (*const builders[])(const json_t *, struct table *) = {tables_size,  tables_accuracy, tables_agreement,
-                                                                     tables_speed, tables_coverage, tables_examples};
+  static void (*const builders[])(const json_t *, struct table *) = {
+      tables_size,  tables_accuracy, tables_agreement, tables_likeness, tables_perplexity,
+      tables_rouge, tables_speed,    tables_coverage,  tables_examples, tables_side_by_side};
   const json_t *record = json_object_get(part, "record");
   const char *title = record_string(part, "title"), *name = record_string(part, "name");
   char heading[200];

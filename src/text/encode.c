@@ -151,10 +151,14 @@ static bool encode_raw(struct encoder *e, struct text_span text) {
   return normal.len == 0 || split_added(e, &t->added.normalized, normal, encode_normalized);
 }
 
-static enum pare_status encode_one(struct encoder *e, struct text_span text, const char *which, struct codes *out) {
-  if (text.len > MAX_TEXT) return error_set(e->err, PARE_DATA, "%s is longer than 1 GiB", which);
+static enum pare_status check_text(struct text_span text, const char *which, struct pare_error *err) {
+  if (text.len > MAX_TEXT) return error_set(err, PARE_DATA, "%s is longer than 1 GiB", which);
   size_t bad = utf8_first_bad(text.data, text.len);
-  if (bad < text.len) return error_set(e->err, PARE_DATA, "%s is not valid UTF-8 at byte %zu", which, bad);
+  if (bad < text.len) return error_set(err, PARE_DATA, "%s is not valid UTF-8 at byte %zu", which, bad);
+  return PARE_OK;
+}
+
+static enum pare_status encode_one(struct encoder *e, struct text_span text, struct codes *out) {
   e->out = out;
   if (text.len) split_added(e, &e->t->added.raw, text, encode_raw);
   return e->status;
@@ -251,8 +255,14 @@ enum pare_status tokenizer_encode(const struct tokenizer *t, struct text_span te
     e.enough = opt->max_tokens;
   out->len = 0;
   out->truncated = false;
-  enum pare_status status = encode_one(&e, text, "text", &ids[0]);
-  if (status == PARE_OK && pair.data) status = encode_one(&e, pair, "pair text", &ids[1]);
+  enum pare_status status = check_text(text, "text", err);
+  if (status == PARE_OK && pair.data) status = check_text(pair, "pair text", err);
+  if (status == PARE_OK && t->model == MODEL_FASTAI) {
+    status = fastai_encode(t->fastai, &t->vocab, text, pair, e.enough, &ids[0], err);
+  } else {
+    if (status == PARE_OK) status = encode_one(&e, text, &ids[0]);
+    if (status == PARE_OK && pair.data) status = encode_one(&e, pair, &ids[1]);
+  }
   if (status == PARE_OK) status = finish(t, ids, pair.data != NULL, opt, out, err);
   normalize_scratch_free(&e.normalize);
   bpe_scratch_free(&e.bpe);

@@ -4,6 +4,7 @@
 
 #include "text/added.h"
 #include "text/bpe.h"
+#include "text/fastai.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -27,10 +28,11 @@ struct template {
 enum decoder_kind { DECODE_NONE, DECODE_BYTE_LEVEL, DECODE_WORDPIECE };
 
 struct tokenizer {
-  enum { MODEL_BPE, MODEL_WORDPIECE } model;
+  enum { MODEL_BPE, MODEL_WORDPIECE, MODEL_FASTAI } model;
   struct vocab vocab; // of the model
   struct bpe bpe;
   struct wordpiece wordpiece;
+  struct fastai *fastai; // what comes before its vocabulary: not the components below
   struct normalizer normalizers[MAX_NORMALIZERS];
   size_t normalizer_count;
   struct pretokenizer pretokenizers[MAX_PRETOKENIZERS]; // BYTE_LEVEL only last

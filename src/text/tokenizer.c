@@ -12,6 +12,7 @@ void tokenizer_clear(struct tokenizer *t) {
   vocab_free(&t->vocab);
   bpe_free(&t->bpe);
   free(t->wordpiece.prefix);
+  fastai_free(t->fastai);
   for (size_t i = 0; i < t->normalizer_count; i++) {
     codes_free(&t->normalizers[i].pattern);
     codes_free(&t->normalizers[i].content);
@@ -72,9 +73,17 @@ static enum pare_status load(struct tokenizer *t, const char *dir, struct text_c
   return status ? status : tokenizer_finish(t, path, err);
 }
 
-enum pare_status tokenizer_open(const char *dir, struct tokenizer **out, struct pare_error *err) {
+static enum pare_status open_fastai(const char *path, struct tokenizer **out, struct pare_error *err) {
+  json_t *root;
+  enum pare_status status = json_open(path, &root, err);
+  if (status) return status;
+  status = tokenizer_from_fastai(root, path, out, err);
+  json_decref(root);
+  return status;
+}
+
+static enum pare_status open_hugging_face(const char *dir, struct tokenizer **out, struct pare_error *err) {
   struct text_config c = {.config = NULL};
-  *out = NULL;
   char *path = path_join(dir, "tokenizer.json");
   struct tokenizer *t = calloc(1, sizeof *t);
   enum pare_status status = t && path ? config_open(dir, &c, err) : error_no_memory(err);
@@ -87,6 +96,15 @@ enum pare_status tokenizer_open(const char *dir, struct tokenizer **out, struct 
   }
   *out = t;
   return PARE_OK;
+}
+
+enum pare_status tokenizer_open(const char *dir, struct tokenizer **out, struct pare_error *err) {
+  *out = NULL;
+  char *path = path_join(dir, "fastai_tokenizer.json");
+  if (!path) return error_no_memory(err);
+  enum pare_status status = file_exists(path) ? open_fastai(path, out, err) : open_hugging_face(dir, out, err);
+  free(path);
+  return status;
 }
 
 void tokenizer_close(struct tokenizer *t) {

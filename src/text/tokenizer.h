@@ -1,4 +1,4 @@
-// tokenizer.h - text to ids and back, equal to Hugging Face's fast tokenizers.
+// tokenizer.h - text to ids and back, equal to Hugging Face's fast tokenizers and to fastai's words.
 #ifndef PARE_TEXT_TOKENIZER_H
 #define PARE_TEXT_TOKENIZER_H
 
@@ -12,9 +12,18 @@ struct tokenizer; // immutable after open; shared by threads
 
 // dir: a Hugging Face directory. Reads tokenizer.json, else vocab.json + merges.txt (byte-level BPE), else vocab.txt
 // (WordPiece, BERT normalizer; do_lower_case, strip_accents, tokenize_chinese_chars from tokenizer_config.json).
+// A fastai_tokenizer.json comes before all of them.
 // A component that is not implemented (an unknown normalizer, model, pre-tokenizer ...) is refused by name (PARE_DATA).
 // PARE_NOFILE when the directory holds none of these.
 enum pare_status tokenizer_open(const char *dir, struct tokenizer **out, struct pare_error *err);
+// fastai 2.8's tokenizer: {"type": "fastai", "lang": "en", "rules": [names], "post_rules": [names], "vocab": [words],
+// "unk": "xxunk", "pad": "xxpad", "bos": "xxbos", "mark_fields": null}. The last four may be missing. A rule that is
+// not implemented is refused by name (PARE_DATA); file names the description in messages. A pair becomes one text, its
+// fields marked as fastai marks columns. What fastai writes before each text (xxbos) is the special token; special
+// words in a text are what fastai takes them for, literal_special or not. docs/tokenizers.md
+struct json_t;
+enum pare_status tokenizer_from_fastai(const struct json_t *description, const char *file, struct tokenizer **out,
+                                       struct pare_error *err);
 void tokenizer_close(struct tokenizer *t); // accepts NULL
 
 struct text_span {

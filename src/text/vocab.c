@@ -130,6 +130,15 @@ enum vocab_result vocab_move(struct vocab *v, const char *piece, size_t len, uin
   return VOCAB_OK;
 }
 
+enum vocab_result vocab_put_again(struct vocab *v, const char *piece, size_t len, uint32_t id) {
+  int64_t first = vocab_find(v, piece, len);
+  if (first < 0 || (id < v->size && v->pieces[id].offset)) return VOCAB_SAME_ID;
+  if (!grow_pieces(v, id)) return VOCAB_NO_MEMORY;
+  v->pieces[id] = v->pieces[first];
+  if (id >= v->size) v->size = (size_t)id + 1;
+  return VOCAB_OK;
+}
+
 void vocab_free(struct vocab *v) {
   free(v->bytes);
   free(v->pieces);

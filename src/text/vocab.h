@@ -30,6 +30,8 @@ enum vocab_result { VOCAB_OK, VOCAB_SAME_ID, VOCAB_SAME_TEXT, VOCAB_FULL, VOCAB_
 enum vocab_result vocab_put(struct vocab *v, const char *piece, size_t len, uint32_t id);
 // Moves an existing piece to another free id (its old id becomes a hole).
 enum vocab_result vocab_move(struct vocab *v, const char *piece, size_t len, uint32_t id);
+// Gives a free id the text of an existing piece, which is still found under its own id only.
+enum vocab_result vocab_put_again(struct vocab *v, const char *piece, size_t len, uint32_t id);
 void vocab_free(struct vocab *v);
 
 int64_t vocab_find(const struct vocab *v, const char *piece, size_t len); // -1: none

@@ -1,30 +1,7 @@
 // safetensors.c - libFuzzer on the safetensors reader: it refuses with a message, or every view lies inside the input.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/utf8.h"
-#include "format/format.h"
+#include "promises.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void require(int ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "broken promise: %s\n", what);
-  abort();
-}
-
-static void check_tensor(const struct tensor *t, const uint8_t *bytes, size_t len) {
-  size_t name_len = strlen(t->name), n = dtype_bytes(t->dtype);
-  require(name_len > 0 && name_len < 512 && utf8_first_bad(t->name, name_len) == name_len, "a valid name");
-  require(t->rank <= TENSOR_MAX_RANK, "a small rank");
-  for (size_t i = 0; i < t->rank; i++) n *= t->shape[i];
-  require(n == t->bytes, "the size that the shape needs");
-  require(t->data >= bytes && t->bytes <= len && t->data <= bytes + len - t->bytes, "data inside the file");
-  volatile uint8_t sink = 0;
-  if (t->bytes) sink ^= t->data[0] ^ t->data[t->bytes - 1];
-  (void)sink;
-}
 
 static void check_file(const uint8_t *bytes, size_t len) {
   struct tensors t;
@@ -38,7 +15,9 @@ static void check_file(const uint8_t *bytes, size_t len) {
   }
   size_t covered = 0;
   for (size_t i = 0; i < t.count; i++) {
-    check_tensor(&t.list[i], bytes, len);
+    const struct tensor *one = &t.list[i];
+    require(one->data >= bytes && one->bytes <= len && one->data <= bytes + len - one->bytes, "data inside the file");
+    check_tensor(one);
     covered += t.list[i].bytes;
     require(i == 0 || strcmp(t.list[i - 1].name, t.list[i].name) < 0, "sorted, distinct names");
     require(tensors_find(&t, t.list[i].name) == &t.list[i], "each tensor is found");

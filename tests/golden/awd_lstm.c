@@ -87,25 +87,20 @@ static void drop(struct changed *c, const char *name) {
   c->count = kept;
 }
 
-// A new directory of these tensors and this config.
-static void write_model(const struct changed *c, const json_t *config, struct outdir *dir) {
-  struct pare_error err = {0};
-  must(dir_create_temp(dir, &err), &err);
-  char *weights = path_join(dir->temp, "model.safetensors"), *file = path_join(dir->temp, "config.json");
-  char *text = json_dumps(config, 0);
-  must(safetensors_write(weights, c->list, c->count, NULL, 0, &err), &err);
-  must(file_write_all(file, text, strlen(text), &err), &err);
-  free(weights);
-  free(file);
-  free(text);
-}
-
+// Opens a directory of these tensors and this config.
 static enum pare_status open_written(const struct changed *c, const json_t *config, struct pare_error *err) {
   struct outdir dir;
-  write_model(c, config, &dir);
+  must(dir_create_temp(&dir, err), err);
+  char *weights = path_join(dir.temp, "model.safetensors"), *file = path_join(dir.temp, "config.json");
+  char *text = json_dumps(config, 0);
+  must(safetensors_write(weights, c->list, c->count, NULL, 0, err), err);
+  must(file_write_all(file, text, strlen(text), err), err);
   pare_model *m = NULL;
   enum pare_status s = model_open(&same_bits_engines[0][0], dir.temp, &m, err);
   model_close(m);
+  free(weights);
+  free(file);
+  free(text);
   dir_discard(&dir);
   return s;
 }
@@ -114,32 +109,13 @@ static enum pare_status open_written(const struct changed *c, const json_t *conf
 static void outlier_columns_are_each_steps_own(void **state) {
   (void)state;
   enum { TEXTS = 12, V = 43 };
-  struct pare_error err = {0};
-  struct tensors source;
   struct outdir dir;
-  must(tensors_open(DATA "/three-layers", &source, &err), &err);
-  struct changed c = {.count = 0};
-  take_all(&c, &source, "");
-  float *embedding = NULL;
-  for (size_t i = 0; i < c.count; i++) {
-    if (strcmp(c.list[i].name, "0.module.encoder.weight") != 0) continue;
-    size_t n = c.list[i].bytes / sizeof *embedding;
-    embedding = malloc(c.list[i].bytes);
-    memcpy(embedding, c.list[i].data, c.list[i].bytes);
-    for (size_t k = 0; k < n; k += 17) embedding[k] += k % 2 ? -9.0f : 9.0f;
-    c.list[i].data = (const uint8_t *)embedding;
-  }
-  assert_non_null(embedding);
-  json_t *config = json_load_file(DATA "/three-layers/config.json", 0, NULL);
-  write_model(&c, config, &dir);
+  same_bits_outliers(DATA "/three-layers", "0.module.encoder.weight", 29, &dir);
   static uint32_t ids[TEXTS * 5];
   for (uint32_t i = 0; i < TEXTS * 5; i++) ids[i] = 2 + i * 31 % (V - 2);
   struct same_bits_cases cases = {.n = TEXTS};
   for (size_t i = 0; i < TEXTS; i++) cases.q[i] = (struct pare_sequence){.ids = ids + i * 2, .len = 1 + i * 7 % 20};
   same_bits_scheme(dir.temp, "llm-int8", &cases);
-  json_decref(config);
-  free(embedding);
-  tensors_close(&source);
   dir_discard(&dir);
 }
 

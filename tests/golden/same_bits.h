@@ -7,6 +7,7 @@
 #include "golden.h"
 
 #include "base/file.h"
+#include "format/safetensors.h"
 #include "quant/scheme.h"
 #include "quantize_any.h"
 
@@ -38,9 +39,9 @@ static inline float *same_bits_run_alone(pare_model *m, const struct same_bits_c
   float *out = calloc(c->total, sizeof *out), *at = out;
   for (size_t i = 0; i < c->n; i++) {
     pare_session *s;
-    must(session_open(m, c->q[i].len, &s, &err), &err);
+    must(session_open(m, size_max(c->q[i].len, c->q[i].decoder_len), &s, &err), &err);
     must(session_logits(s, &c->q[i], 1, at, &err), &err);
-    at += session_rows(m, c->q[i].len) * session_columns(m);
+    at += session_sequence_rows(m, &c->q[i]) * session_columns(m);
     session_close(s);
   }
   return out;
@@ -72,7 +73,7 @@ static inline void same_bits_check_model(const char *what, const char *dir, stru
       must(model_open(&same_bits_engines[t][e], dir, &m, &err), &err);
       c->total = 0;
       size_t tokens = m->config.P;
-      for (size_t i = 0; i < c->n; i++) c->total += session_rows(m, c->q[i].len) * session_columns(m);
+      for (size_t i = 0; i < c->n; i++) c->total += session_sequence_rows(m, &c->q[i]) * session_columns(m);
       char how[100];
       snprintf(how, sizeof how, "%s, %zu thread(s)", same_bits_engines[t][e].kernels->name, t + 1);
       float *alone = same_bits_run_alone(m, c), *one = same_bits_run_batch(m, c, 8 * tokens),
@@ -107,6 +108,43 @@ static inline void same_bits_scheme(const char *source, const char *scheme, stru
   dir_discard(&dir);
 }
 
+// A copy of source in a new directory, where every step-th value of tensors with `containing` in their name is moved by
+// 9: what llm-int8 keeps out of its integers.
+static inline void same_bits_outliers(const char *source, const char *containing, size_t step, struct outdir *dir) {
+  struct pare_error err = {0};
+  struct tensors tensors;
+  must(tensors_open(source, &tensors, &err), &err);
+  struct tensor *list = calloc(tensors.count, sizeof *list);
+  float **moved = calloc(tensors.count, sizeof *moved);
+  size_t found = 0;
+  for (size_t i = 0; i < tensors.count; i++) {
+    list[i] = tensors.list[i];
+    if (!strstr(list[i].name, containing)) continue;
+    assert_int_equal(list[i].dtype, DTYPE_F32);
+    moved[i] = malloc(list[i].bytes);
+    memcpy(moved[i], list[i].data, list[i].bytes);
+    for (size_t k = 0; k < list[i].bytes / sizeof(float); k += step) moved[i][k] += k % 2 ? -9.0f : 9.0f;
+    list[i].data = (const uint8_t *)moved[i];
+    found++;
+  }
+  assert_true(found > 0);
+  must(dir_create_temp(dir, &err), &err);
+  char *weights = path_join(dir->temp, "model.safetensors"), *to = path_join(dir->temp, "config.json"),
+       *from = path_join(source, "config.json");
+  struct mapping config;
+  must(safetensors_write(weights, list, tensors.count, NULL, 0, &err), &err);
+  must(file_map(from, &config, &err), &err);
+  must(file_write_all(to, config.data, config.len, &err), &err);
+  file_unmap(&config);
+  for (size_t i = 0; i < tensors.count; i++) free(moved[i]);
+  free(moved);
+  free(list);
+  free(weights);
+  free(from);
+  free(to);
+  tensors_close(&tensors);
+}
+
 // Every scheme on the texts of source's golden.json.
 static inline void same_bits_all_schemes(const char *source) {
   char file[1100];
@@ -117,7 +155,7 @@ static inline void same_bits_all_schemes(const char *source) {
   struct same_bits_cases c = {.n = size_min(json_array_size(golden), SAME_BITS_CASES)};
   for (size_t i = 0; i < c.n; i++) {
     read[i] = golden_read(json_array_get(golden, i));
-    c.q[i] = (struct pare_sequence){read[i].ids, read[i].types, read[i].len};
+    c.q[i] = golden_sequence(&read[i]);
   }
   size_t count;
   const struct scheme *all = schemes_all(&count);

@@ -102,7 +102,7 @@ static void extremes_become_scale_and_zero_point(void **state) {
   (void)state;
   struct model_files *f = files_open("models/distilbert");
   struct pare_quantize_options options = {.scheme = "int8-static"};
-  struct pare_sequence q[] = {{ids, NULL, 14}, {ids + 5, NULL, 3}};
+  struct pare_sequence q[] = {{.ids = ids, .len = 14}, {.ids = ids + 5, .len = 3}};
   json_t *record = run(f, &options, PARE_OK, q, 2, NULL);
   const json_t *c = json_object_get(record, "calibration"), *tensors = json_object_get(record, "tensors");
   assert_string_equal(json_string_value(json_object_get(c, "file")), "few.txt");
@@ -138,7 +138,7 @@ static void percentiles_clip_and_say_so(void **state) {
   struct model_files *f = files_open("models/gpt2-lm");
   struct pare_quantize_options options = {
       .scheme = "int8-static", .calibrate = {.method = "percentile", .percentile = 90}, .even_if_larger = true};
-  struct pare_sequence q[] = {{ids, NULL, 14}};
+  struct pare_sequence q[] = {{.ids = ids, .len = 14}};
   json_t *record = run(f, &options, PARE_OK, q, 1, NULL);
   const json_t *c = json_object_get(record, "calibration");
   double clipped = json_real_value(json_object_get(c, "clipped"));
@@ -159,7 +159,7 @@ static void what_cannot_be_calibrated_is_refused(void **state) {
   (void)state;
   struct model_files *f = files_open("models/bert");
   struct pare_quantize_options options = {.scheme = "int8-static"};
-  struct pare_sequence q[] = {{ids, NULL, 14}}, wrong[] = {{(const uint32_t[]){9999}, NULL, 1}};
+  struct pare_sequence q[] = {{.ids = ids, .len = 14}}, wrong[] = {{.ids = (const uint32_t[]){9999}, .len = 1}};
   run(f, &options, PARE_USAGE, NULL, 0, "needs texts");
   run(f, &options, PARE_DATA, q, 0, "no texts");
   run(f, &options, PARE_DATA, wrong, 1, "9999");

@@ -91,6 +91,58 @@ static void csv_is_rfc_4180(void **state) {
   dataset_close(d);
 }
 
+static void expect_reference(const pare_dataset *d, size_t row, const char *reference) {
+  const struct dataset_row *r = &d->rows[row];
+  if (!reference) {
+    assert_null(r->reference);
+    return;
+  }
+  assert_non_null(r->reference);
+  assert_string_equal(r->reference, reference);
+  assert_int_equal(r->reference_len, strlen(reference));
+}
+
+static void references_have_usual_names(void **state) {
+  (void)state;
+  static const char *const headers[] = {"text,reference,summary", "text,x,reference", "text,x,summary",
+                                        "reference,label,text", "text,x,y"};
+  static const char *const expected[] = {"b", "c", "c", "a", NULL};
+  for (size_t i = 0; i < 5; i++) {
+    char csv[64];
+    snprintf(csv, sizeof csv, "%s\na,b,c\n", headers[i]);
+    pare_dataset *d = parse(DATASET_CSV, csv, NULL);
+    expect_reference(d, 0, expected[i]);
+    assert_int_equal(d->references, expected[i] != NULL);
+    dataset_close(d);
+  }
+  pare_dataset *d = parse(DATASET_JSONL,
+                          "{\"text\": \"a\", \"summary\": \"b\", \"reference\": \"c\"}\n"
+                          "{\"text\": \"a\", \"summary\": \"b\"}\n{\"text\": \"a\", \"summary\": [1]}\n",
+                          NULL);
+  expect_reference(d, 0, "c");
+  expect_reference(d, 1, "b");
+  expect_reference(d, 2, NULL); // data for another task
+  assert_int_equal(d->references, 2);
+  dataset_close(d);
+}
+
+static void references_can_be_asked_for(void **state) {
+  (void)state;
+  struct pare_dataset_options options = {.reference_column = "title"}, same = {.reference_column = "text"};
+  const char *csv = "text,summary,title\na,b,c\n", *none = "text,summary\na,b\n";
+  pare_dataset *d = parse(DATASET_CSV, csv, &options);
+  expect_reference(d, 0, "c");
+  dataset_close(d);
+  refuse_with(DATASET_CSV, none, strlen(none), &options,
+              "data line 1: expected a column 'title', found the columns text, summary");
+  const char *json = "{\"text\": \"a\"}\n", *number = "{\"text\": \"a\", \"title\": 3}\n";
+  refuse_with(DATASET_JSONL, json, strlen(json), &options, "data line 1: expected a field 'title', found the fields text");
+  refuse_with(DATASET_JSONL, number, strlen(number), &options, "data line 1: expected a string as 'title', found an integer");
+  pare_dataset *out;
+  struct pare_error err = {0};
+  assert_int_equal(parse_len(DATASET_CSV, csv, strlen(csv), &same, &out, &err), PARE_USAGE);
+}
+
 static void csv_columns_are_chosen_by_name(void **state) {
   (void)state;
   struct pare_dataset_options options = {.text_column = "pair", .label_column = "y"};
@@ -265,6 +317,8 @@ int main(void) {
       cmocka_unit_test(lines_are_texts),
       cmocka_unit_test(csv_is_rfc_4180),
       cmocka_unit_test(csv_columns_are_chosen_by_name),
+      cmocka_unit_test(references_have_usual_names),
+      cmocka_unit_test(references_can_be_asked_for),
       cmocka_unit_test(tsv_has_no_quoting),
       cmocka_unit_test(jsonl_rows_are_objects),
       cmocka_unit_test(jsonl_decodes_in_place),

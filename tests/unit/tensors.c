@@ -190,16 +190,24 @@ static void directories_without_safetensors(void **state) {
   assert_open_fails("absent", PARE_NOFILE, "absent");
   assert_open_fails("absent.gguf", PARE_NOFILE, "absent.gguf");
   assert_int_equal(mkdir("m", 0755), 0);
-  assert_open_fails("m", PARE_NOFILE, "neither model.safetensors nor model.safetensors.index.json");
+  assert_open_fails("m", PARE_NOFILE, "neither model.safetensors nor pytorch_model.bin");
   put("m/config.json", "{}");
-  assert_open_fails("m", PARE_NOFILE, "model.safetensors.index.json");
-  put("m/pytorch_model.bin", "x");
+  assert_open_fails("m", PARE_NOFILE, "an index of several");
   put("m/tf_model.h5", "x");
-  assert_open_fails("m", PARE_UNAVAILABLE, "pytorch_model.bin");
-  static const char *const others[] = {"m/pytorch_model.bin", "w.gguf", "w.pth", "w.pt", "w.bin", "w.pkl"};
+  assert_open_fails("m", PARE_UNAVAILABLE, "tf_model.h5");
+  put("m/checkpoint.pth", "x");
+  assert_open_fails("m", PARE_NOFILE, "name that file");
+  put("m/pytorch_model.bin", "x");
+  assert_open_fails("m", PARE_DATA, "m/pytorch_model.bin");
+  static const char *const others[] = {"w.gguf", "w.h5", "w.onnx"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
     put(others[i], "x");
     assert_open_fails(others[i], PARE_UNAVAILABLE, "safetensors");
+  }
+  static const char *const torch[] = {"m/pytorch_model.bin", "w.pth", "w.pt", "w.bin", "w.pkl"};
+  for (size_t i = 0; i < sizeof torch / sizeof *torch; i++) {
+    put(torch[i], "x");
+    assert_open_fails(torch[i], PARE_DATA, "not written by torch.save");
   }
   put("m/model.safetensors", "");
   assert_open_fails("m", PARE_DATA, "m/model.safetensors: 0 bytes");
