@@ -1,5 +1,4 @@
 // generate.c - pare generate
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -14,29 +13,16 @@ struct options {
   bool stream;
 };
 
-static enum pare_status parse_real(const char *text, const char *option, double *out, struct pare_error *err) {
-  *out = 0;
-  if (!text) return PARE_OK;
-  char *end;
-  errno = 0;
-  double x = strtod(text, &end);
-  if (end == text || *end || errno)
-    return error_set(err, PARE_USAGE, "--%s: expected a number, found '%s'", option, text);
-  *out = x;
-  return PARE_OK;
-}
-
 static enum pare_status sampling(const struct options *o, struct pare_generate_options *out, struct pare_error *err) {
   *out = (struct pare_generate_options){.max_tokens = o->max_tokens,
                                         .top_k = o->top_k,
                                         .seed = o->seed,
                                         .stop = o->stop.items,
                                         .stop_count = o->stop.count};
-  enum pare_status status = parse_real(o->temperature, "temperature", &out->temperature, err);
-  if (status == PARE_OK) status = parse_real(o->top_p, "top-p", &out->top_p, err);
-  if (status == PARE_OK) status = parse_real(o->min_p, "min-p", &out->min_p, err);
-  if (status == PARE_OK)
-    status = parse_real(o->repetition_penalty, "repetition-penalty", &out->repetition_penalty, err);
+  enum pare_status status = args_real(o->temperature, "temperature", &out->temperature, err);
+  if (status == PARE_OK) status = args_real(o->top_p, "top-p", &out->top_p, err);
+  if (status == PARE_OK) status = args_real(o->min_p, "min-p", &out->min_p, err);
+  if (status == PARE_OK) status = args_real(o->repetition_penalty, "repetition-penalty", &out->repetition_penalty, err);
   if (status != PARE_OK) return status;
   // Choosing how to draw is asking to draw.
   bool draws = out->top_k || out->top_p > 0 || out->min_p > 0;

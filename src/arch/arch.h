@@ -33,6 +33,7 @@ struct config {
   bool multi_label;                     // problem_type multi_label_classification
   bool regression;                      // problem_type regression
   int64_t pad_id;                       // -1: none
+  bool unit;                            // linear classifiers: a text's features have length 1 together
 };
 
 // The last five differ from layer to layer: an AWD-LSTM's first layer reads C, its last one gives C, those between are
@@ -52,7 +53,8 @@ enum dim {
   D_HEAD_IN,
   D_HEAD_OUT,
 };
-enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS }; // CONV1D: a linear stored (in, out)
+// CONV1D: a linear stored (in, out). BAG: a linear whose input is a set of features, each there or not.
+enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS, ROLE_BAG };
 
 struct arch_row {
   const char *name;  // "%zu" stands for the layer (of the head, in rows of one); the architecture's prefix goes before
@@ -114,6 +116,7 @@ struct arch {
   // After the rows were found in a file: folds weights into others, which then own their values. NULL: nothing to fold.
   enum pare_status (*fold)(const struct kernels *k, const struct config *c, struct weights *w, const char *file,
                            struct pare_error *err);
+  bool bag; // a text is a set of n-grams (the file's tensor "ngrams" lists them), and may be empty
 };
 
 const struct arch *const *archs_all(size_t *count);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "model/features.h"
 #include "model/selftest.h"
 #include "model/weights.h"
 
@@ -36,7 +37,8 @@ static enum pare_status load_config(pare_model *m, const char *dir, struct pare_
   }
   if (!s && !(m->arch = arch_find(type)))
     s = error_set(err, PARE_UNAVAILABLE,
-                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)", file, type);
+                  "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, linear are)", file,
+                  type);
   if (!s) s = m->arch->read_config(m->config_json, file, &m->config, err);
   free(file);
   return s;
@@ -77,7 +79,7 @@ static enum pare_status load_labels(pare_model *m, struct pare_error *err) {
 
 static enum pare_status load_tokenizer(pare_model *m, const char *dir, struct pare_error *err) {
   uint64_t start = clock_ns();
-  enum pare_status s = tokenizer_open(dir, &m->tokenizer, err);
+  enum pare_status s = m->arch->bag ? features_open(m, err) : tokenizer_open(dir, &m->tokenizer, err);
   m->tokenizer_ms = ms_since(start);
   if (s == PARE_NOFILE) return PARE_OK; // ids still work
   if (s) return s;
@@ -254,6 +256,6 @@ enum pare_status model_tokenize(const pare_model *m, const struct pare_text *tex
                                .truncation = only_first ? TRUNCATE_ONLY_FIRST : TRUNCATE_LONGEST_FIRST};
   enum pare_status s = tokenizer_encode(m->tokenizer, (struct text_span){text->text, text->len},
                                         (struct text_span){text->pair, text->pair_len}, &opt, out, err);
-  if (s || out->len) return s;
+  if (s || out->len || m->arch->bag) return s;
   return put_end_of_text(m, out, err);
 }

@@ -85,7 +85,7 @@ static const struct scheme *scheme_for(struct planner *p, const struct arch_row 
   const struct scheme *kept = rule_for(p, name), *wanted = p->plan->scheme;
   if (kept && !(p->plan->portable && kept == wanted)) return kept;
   if (!p->plan->portable || wanted->method == &method_cast) return wanted;
-  if (row->role == ROLE_EMBEDDING) return p->f16;
+  if (row->role == ROLE_EMBEDDING || row->role == ROLE_BAG) return p->f16;
   if (is_nf4(wanted))
     return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
   return row->role == ROLE_CONV1D ? p->f16 : wanted;
@@ -120,6 +120,7 @@ static enum pare_status check_source(const struct plan *p, const pare_model *m, 
   for (size_t i = 0; i < p->count; i++) {
     const struct encoding *e = p->items[i].weight->stored.encoding;
     if (e == &encoding_f32 || e == &encoding_f16 || e == &encoding_bf16) continue;
+    if (e == &encoding_sparse_f32 || e == &encoding_sparse_f16) continue;
     return error_set(err, PARE_DATA, "%s: tensor %s is %s already: quantize the original instead", m->path,
                      p->items[i].weight->name, e->name);
   }
@@ -137,7 +138,8 @@ static const char *quant_method(const struct plan *p) {
 
 enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
                            const struct pare_quantize_options *options, struct plan *out, struct pare_error *err) {
-  *out = (struct plan){.scheme = scheme, .scheme_name = scheme->name, .portable = options->portable};
+  *out = (struct plan){
+      .scheme = scheme, .scheme_name = scheme->name, .portable = options->portable, .ngrams = m->ngrams};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
   if (out->portable && m->arch->ours)

@@ -4,6 +4,7 @@
 
 #include "text/added.h"
 #include "text/bpe.h"
+#include "text/ngram.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -27,8 +28,9 @@ struct template {
 enum decoder_kind { DECODE_NONE, DECODE_BYTE_LEVEL, DECODE_WORDPIECE };
 
 struct tokenizer {
-  enum { MODEL_BPE, MODEL_WORDPIECE } model;
-  struct vocab vocab; // of the model
+  enum { MODEL_BPE, MODEL_WORDPIECE, MODEL_NGRAMS } model;
+  struct ngrams ngrams; // then nothing but this and max_length counts
+  struct vocab vocab;   // of the model
   struct bpe bpe;
   struct wordpiece wordpiece;
   struct normalizer normalizers[MAX_NORMALIZERS];
