@@ -96,7 +96,7 @@ static const struct arg_option table[] = {
     {"keep-case", 0, ARG_FLAG, offsetof(struct options, keep_case), NULL, "upper and lower case differ"},
     {"unnormalized", 0, ARG_FLAG, offsetof(struct options, unnormalized), NULL,
      "long texts weigh more: no division by the length of the features"},
-    {"bits", 0, ARG_SIZE, offsetof(struct options, bits), "N", "features are hashed to 2^N buckets, 8 to 24 (18)"},
+    {"bits", 0, ARG_SIZE, offsetof(struct options, bits), "N", "features are hashed to 2^N buckets, 8 to 24 (20)"},
     {"min-count", 0, ARG_SIZE, offsetof(struct options, min_count), "N", "features of at least N texts (2)"},
     {"c", 0, ARG_STRING, offsetof(struct options, c), "X",
      "how much the data counts against small weights, as scikit-learn's\nC (the best of 0.3, 1, 3, 10, 30)"},

@@ -196,7 +196,7 @@ struct pare_train_options {
   const char *valid;         // labelled file that accuracy is measured on; NULL: a tenth of the rows, at most 10,000
   size_t word_min, word_max; // lengths of the word n-grams; all four 0: words of 1 to 2
   size_t char_min, char_max; // of the character n-grams within words; 0: none
-  size_t bits;               // 2^bits hash buckets; 0: 18
+  size_t bits;               // 2^bits hash buckets; 0: 20
   bool keep_case;            // upper and lower case differ
   bool unnormalized;         // a text's features are not scaled to length 1
   size_t min_count;          // features of at least so many texts; 0: 2

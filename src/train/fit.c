@@ -28,23 +28,26 @@ static enum pare_status minimise(struct fit *f, const struct fit_options *o, str
   return lbfgs_minimise(&l, f->w, &f->iterations, err);
 }
 
-static enum pare_status count_right(const struct fit *f, const struct fit_options *o, const struct objective *objective,
-                                    size_t *right, struct pare_error *err) {
-  uint32_t *answer = malloc((o->checked + 1) * sizeof *answer);
-  if (!answer) return error_no_memory(err);
-  objective_answers(objective, f->w, o->rows, o->checked, answer);
-  *right = 0;
-  for (size_t i = 0; i < o->checked; i++) *right += answer[i] == o->label[o->rows + i];
-  free(answer);
+// Mean loss of the rows that are checked.
+static enum pare_status check(const struct fit *f, const struct fit_options *o, const struct objective *objective,
+                              double *mean, struct pare_error *err) {
+  double *loss = malloc((o->checked + 1) * sizeof *loss), sum = 0;
+  if (!loss) return error_no_memory(err);
+  objective_answers(objective, f->w, o->rows, o->checked, NULL, loss);
+  for (size_t i = 0; i < o->checked; i++) sum += loss[i];
+  *mean = sum / (double)o->checked;
+  free(loss);
   return PARE_OK;
 }
 
-// From a strong penalty to a weak one, each from the weights of the one before, until two in a row are no better.
+// From a strong penalty to a weak one, each from the weights of the one before, until one is no better. By
+// loss, not by what is right: of few rows many choices get the same number right.
 static enum pare_status learn_all(struct fit *f, const struct fit_options *o, struct pare_error *err) {
   static const double list[] = {0.3, 1, 3, 10, 30};
   enum { COUNT = sizeof list / sizeof list[0] };
   struct objective objective;
-  size_t best_right = 0, worse = 0;
+  double best_loss = INFINITY;
+  bool worse = false;
   enum pare_status s = objective_init(&objective, o->kernels, o->pool, &f->design, o->label, o->labels, err);
   if (s) return s;
   size_t n = objective_size(&objective);
@@ -56,15 +59,15 @@ static enum pare_status learn_all(struct fit *f, const struct fit_options *o, st
     s = error_no_memory(err);
   }
   double best_c = f->c;
-  for (size_t i = 0; !s && best && i < COUNT && worse < 2; i++) {
-    size_t right = 0;
+  for (size_t i = 0; !s && best && i < COUNT && !worse; i++) {
+    double loss = 0;
     f->c = list[i];
     if (o->progress.report) o->progress.report(o->progress.context, "penalty", i, COUNT);
     s = minimise(f, o, &objective, err);
-    if (!s) s = count_right(f, o, &objective, &right, err);
-    worse = i && right <= best_right ? worse + 1 : 0;
+    if (!s) s = check(f, o, &objective, &loss, err);
+    worse = !(loss < best_loss);
     if (s || worse) continue;
-    best_right = right;
+    best_loss = loss;
     best_c = f->c;
     memcpy(best, f->w, n * sizeof *best);
   }

@@ -143,6 +143,7 @@ struct answers {
   const float *w;
   size_t first, n;
   uint32_t *answer;
+  double *loss;
 };
 
 static void answer_rows(void *context, size_t job, size_t thread) {
@@ -154,11 +155,15 @@ static void answer_rows(void *context, size_t job, size_t thread) {
     size_t best = 0;
     for (size_t k = 1; k < N; k++)
       if (logits[k] > logits[best]) best = k;
-    a->answer[i] = (uint32_t)best;
+    if (a->answer) a->answer[i] = (uint32_t)best;
+    if (!a->loss) continue;
+    double max = (double)logits[best], right = (double)logits[a->o->label[a->first + i]];
+    a->loss[i] = log((double)a->o->kernels->softmax_exp(logits, N, 1.0f)) - (right - max);
   }
 }
 
-void objective_answers(const struct objective *o, const float *w, size_t first, size_t n, uint32_t *answer) {
-  struct answers a = {o, w, first, n, answer};
+void objective_answers(const struct objective *o, const float *w, size_t first, size_t n, uint32_t *answer,
+                       double *loss) {
+  struct answers a = {o, w, first, n, answer, loss};
   pool_run(o->pool, answer_rows, &a, size_ceil_div(n, ROWS));
 }

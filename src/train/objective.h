@@ -36,7 +36,9 @@ static inline size_t objective_size(const struct objective *o) { // of w: W (col
 }
 // f at w; its gradient into g. Both (objective_size).
 double objective_eval(void *objective, const float *w, float *g);
-// The label with the highest logit of rows [first, first + n): into answer.
-void objective_answers(const struct objective *o, const float *w, size_t first, size_t n, uint32_t *answer);
+// The label with the highest logit of rows [first, first + n), and -ln of the right one's probability; either may be
+// NULL, else (n).
+void objective_answers(const struct objective *o, const float *w, size_t first, size_t n, uint32_t *answer,
+                       double *loss);
 
 #endif

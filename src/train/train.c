@@ -46,7 +46,7 @@ static enum pare_status check_options(const struct pare_train_options *o, struct
 static enum pare_status read_options(struct run *r, struct pare_error *err) {
   const struct pare_train_options *o = r->o;
   bool none = !o->word_max && !o->char_max;
-  size_t limit = NGRAM_MAX_N + 1, bits = o->bits ? o->bits : 18;
+  size_t limit = NGRAM_MAX_N + 1, bits = o->bits ? o->bits : 20;
   r->design = (struct design_options){.ngrams = {.lowercase = !o->keep_case,
                                                  .word_min = none ? 1 : (unsigned)size_min(o->word_min, limit),
                                                  .word_max = none ? 2 : (unsigned)size_min(o->word_max, limit),
@@ -97,7 +97,7 @@ static enum pare_status measure(const struct run *r, const struct fit *f, unsign
   if (!s)
     s = objective_init(&objective, r->engine->kernels, r->engine->pool, &f->design, r->corpus.label,
                        r->corpus.label_count, err);
-  if (!s) objective_answers(&objective, values, first, n, answer);
+  if (!s) objective_answers(&objective, values, first, n, answer, NULL);
   *out = (struct candidate){.encoding = w.weight.encoding->name, .bytes = w.file_bytes};
   for (size_t i = 0; !s && i < n; i++) out->correct += answer[i] == r->corpus.label[first + i];
   objective_free(&objective);
