@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 def rows(path, text, label):
