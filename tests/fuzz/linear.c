@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                              .char_max = data[2] % 9,
                              .bits = 8 + data[0] % 5,
                              .seed = data[3]};
-  uint8_t *bytes = malloc(size - 4 + 1); // as long as it is said to be: sanitizers see one byte more
+  uint8_t *bytes = malloc(size > 4 ? size - 4 : 1); // as long as it is said to be: sanitizers see one byte more
   if (!bytes) return 0;
   memcpy(bytes, data + 4, size - 4);
   read_code(bytes, size - 4, 1u << data[3] % 31);
