@@ -62,4 +62,5 @@ const struct arch arch_linear = {.name = "linear",
                                  .read_config = read_config,
                                  .forward = forward,
                                  .scratch_bytes = scratch_bytes,
+                                 .ours = true,
                                  .bag = true};

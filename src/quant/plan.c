@@ -85,7 +85,7 @@ static const struct scheme *scheme_for(struct planner *p, const struct arch_row 
   const struct scheme *kept = rule_for(p, name), *wanted = p->plan->scheme;
   if (kept && !(p->plan->portable && kept == wanted)) return kept;
   if (!p->plan->portable || wanted->method == &method_cast) return wanted;
-  if (row->role == ROLE_EMBEDDING || row->role == ROLE_BAG) return p->f16;
+  if (row->role == ROLE_EMBEDDING) return p->f16;
   if (is_nf4(wanted))
     return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
   return row->role == ROLE_CONV1D ? p->f16 : wanted;
