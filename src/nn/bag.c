@@ -45,17 +45,27 @@ static void pack_entries(const struct stored *s, struct arena *a, struct bag *ou
   *out = (struct bag){.entries = entries, .start = start, .V = s->K, .N = s->N};
 }
 
+static void put_value(void *context, size_t n, size_t k, float value) {
+  const struct bag *b = context;
+  ((float *)(uintptr_t)b->dense)[k * b->N + n] = value; // our own rows, still being filled
+}
+
 void nn_bag_pack(const struct kernels *k, const struct stored *s, struct arena *a, struct bag *out) {
   if (keeps_entries(s)) {
     pack_entries(s, a, out);
     return;
   }
   float *rows = arena_take(a, s->N * s->K * sizeof(float)), *one = arena_take(a, s->K * sizeof(float));
+  *out = (struct bag){.dense = rows, .V = s->K, .N = s->N};
+  if (sparse_is(s)) { // all in one pass; row by row, each would read the positions from the start
+    memset(rows, 0, s->N * s->K * sizeof(float));
+    sparse_each(s, put_value, out);
+    return;
+  }
   for (size_t n = 0; n < s->N; n++) {
     stored_row(k, s, n, one);
     for (size_t v = 0; v < s->K; v++) rows[v * s->N + n] = one[v];
   }
-  *out = (struct bag){.dense = rows, .V = s->K, .N = s->N};
 }
 
 bool nn_bag_finite(const struct bag *b) {

@@ -40,6 +40,8 @@ holds '.bytes_after < .bytes_before / 3'
 expect 1 quantize intents -o larger --scheme f32
 says 'not smaller'
 [ -e larger ] && fail 'a file that is not smaller was written'
+expect 0 convert intents -o same --format hf --json
+expect 0 eval same --data "$intents" --limit 50 --json
 expect 0 train --data "$intents" --prune 0.95 --c 3 --max-iterations 10 -o pruned --json
 holds '.encoding == "sparse-int8" and (.because | contains("without its zeros"))'
 expect 0 compare intents pruned --data "$intents" --limit 300 --iterations 5 --json

@@ -265,6 +265,35 @@ static void sparse_weights_give_the_bits_of_dense_ones(void **state) {
   close_engines(engines, count);
 }
 
+// More than a quarter of the values, so the rows are dense in memory though sparse in the file.
+static void half_full_weights_are_read_whole(void **state) {
+  (void)state;
+  enum { N = 20, K = 90 };
+  struct stored dense, sparse;
+  struct pare_error err;
+  struct rng rng, same;
+  rng_seed(&rng, 4);
+  same = rng;
+  must(stored_new(&encoding_f32, N, K, &dense, &err), &err);
+  must(stored_new(&encoding_f32, N, K, &sparse, &err), &err);
+  fill(&rng, &dense, 2);
+  fill(&same, &sparse, 2);
+  must(sparse_if_smaller(&sparse, &err), &err);
+  assert_true(sparse.encoding == &encoding_sparse_f32);
+  struct nn_ctx ctx = {0};
+  must(kernels_select(NULL, &ctx.kernels, &err), &err);
+  uint32_t ids[K];
+  for (uint32_t i = 0; i < K; i++) ids[i] = K - 1 - i;
+  float y[N], z[N];
+  bool is_sparse;
+  sums_of(&ctx, &dense, ids, K, y, &is_sparse);
+  sums_of(&ctx, &sparse, ids, K, z, &is_sparse);
+  assert_false(is_sparse);
+  assert_memory_equal(y, z, sizeof y);
+  stored_free(&dense);
+  stored_free(&sparse);
+}
+
 static void full_weights_stay_dense(void **state) {
   (void)state;
   struct stored s;
@@ -286,6 +315,7 @@ int main(void) {
       cmocka_unit_test(text_that_is_not_utf8_is_refused),
       cmocka_unit_test(settings_out_of_range_are_named),
       cmocka_unit_test(sparse_weights_give_the_bits_of_dense_ones),
+      cmocka_unit_test(half_full_weights_are_read_whole),
       cmocka_unit_test(full_weights_stay_dense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
