@@ -2,6 +2,7 @@
 #include "model/features.h"
 
 #include <jansson.h>
+#include <math.h>
 
 static enum pare_status wrong(const pare_model *m, const char *what, struct pare_error *err) {
   return error_set(err, PARE_DATA, "%s: config.json: ngrams: %s", m->path, what);
@@ -49,7 +50,9 @@ json_t *features_settings(const struct ngram_settings *s) {
 }
 
 static void find_finite(void *context, const struct arch_row *row, const struct weight *w) {
-  if (row->role == ROLE_BAG && (w->bag.dense || w->bag.entries) && !nn_bag_finite(&w->bag)) *(bool *)context = false;
+  bool *finite = context;
+  if (row->role == ROLE_BAG && (w->bag.dense || w->bag.entries)) *finite &= nn_bag_finite(&w->bag);
+  for (size_t i = 0; w->vector && i < w->N; i++) *finite &= isfinite(w->vector[i]) != 0;
 }
 
 enum pare_status features_open(pare_model *m, struct pare_error *err) {
@@ -65,7 +68,8 @@ enum pare_status features_open(pare_model *m, struct pare_error *err) {
                      t->file, dtype_name(t->dtype), t->rank);
   model_each_weight(m, find_finite, &finite);
   if (!finite)
-    return error_set(err, PARE_DATA, "%s: tensor classifier.weight: a value is infinite or not a number", t->file);
+    return error_set(err, PARE_DATA,
+                     "%s: tensor classifier.weight or classifier.bias: a value is infinite or not a number", t->file);
   s = ngrams_init(&ngrams, &settings, t->data, t->bytes, m->config.V, t->file, err);
   return s ? s : tokenizer_of_ngrams(&ngrams, &m->tokenizer, err);
 }

@@ -231,7 +231,7 @@ static void damaged_models_are_refused(void **state) {
   (void)state;
   pare_engine e = engine_of(NULL, 2);
   struct trained t;
-  for (int damage = 0; damage < 14; damage++) {
+  for (int damage = 0; damage < 15; damage++) {
     struct model_files *f = open_files(&e, &t);
     const char *said = "ngrams";
     switch (damage) {
@@ -249,6 +249,7 @@ static void damaged_models_are_refused(void **state) {
       case 11: *(uint8_t *)files_bytes(f, "classifier.weight_index") = 200, said = "position"; break;
       case 12: memset(files_bytes(f, "classifier.weight_scale"), 0xff, 4), said = "not a number"; break;
       case 13: files_find(f, "classifier.weight_index")->dtype = DTYPE_I8, said = "classifier.weight"; break;
+      case 14: memset(files_bytes(f, "classifier.bias"), 0xff, 4), said = "not a number"; break;
       default: break;
     }
     files_refuse(f, PARE_DATA, NEEDLES(said));
