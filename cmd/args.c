@@ -329,3 +329,15 @@ enum pare_status args_run(const struct arg_spec *spec, int argc, char **argv, vo
   args_free(&args);
   return status;
 }
+
+enum pare_status args_real(const char *text, const char *option, double *out, struct pare_error *err) {
+  *out = 0;
+  if (!text) return PARE_OK;
+  char *end;
+  errno = 0;
+  double x = strtod(text, &end);
+  if (end == text || *end || errno)
+    return error_set(err, PARE_USAGE, "--%s: expected a number, found '%s'", option, text);
+  *out = x;
+  return PARE_OK;
+}

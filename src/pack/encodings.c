@@ -18,8 +18,11 @@ size_t part_type_bytes(enum part_type t) {
 }
 
 const struct encoding *const *encodings_all(size_t *count) {
-  static const struct encoding *const all[] = {&encoding_f32,  &encoding_f16,         &encoding_bf16, &encoding_int16,
-                                               &encoding_int8, &encoding_int8_tensor, &encoding_nf4,  &encoding_nf4_dq};
+  // A reader takes the first whose parts it finds: the sparse ones have all the parts of a dense one, and an index.
+  static const struct encoding *const all[] = {&encoding_sparse_f32,  &encoding_sparse_f16, &encoding_sparse_int16,
+                                               &encoding_sparse_int8, &encoding_f32,        &encoding_f16,
+                                               &encoding_bf16,        &encoding_int16,      &encoding_int8,
+                                               &encoding_int8_tensor, &encoding_nf4,        &encoding_nf4_dq};
   *count = sizeof all / sizeof all[0];
   return all;
 }

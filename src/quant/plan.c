@@ -120,6 +120,7 @@ static enum pare_status check_source(const struct plan *p, const pare_model *m, 
   for (size_t i = 0; i < p->count; i++) {
     const struct encoding *e = p->items[i].weight->stored.encoding;
     if (e == &encoding_f32 || e == &encoding_f16 || e == &encoding_bf16) continue;
+    if (e == &encoding_sparse_f32 || e == &encoding_sparse_f16) continue;
     return error_set(err, PARE_DATA, "%s: tensor %s is %s already: quantize the original instead", m->path,
                      p->items[i].weight->name, e->name);
   }
@@ -137,7 +138,8 @@ static const char *quant_method(const struct plan *p) {
 
 enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
                            const struct pare_quantize_options *options, struct plan *out, struct pare_error *err) {
-  *out = (struct plan){.scheme = scheme, .scheme_name = scheme->name, .portable = options->portable};
+  *out =
+      (struct plan){.scheme = scheme, .scheme_name = scheme->name, .portable = options->portable, .ngrams = m->ngrams};
   if (out->portable && scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
   if (out->portable && m->arch->ours)
@@ -184,7 +186,8 @@ static void keep_item(void *context, const struct arch_row *row, const struct we
 enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err) {
   size_t count = 0;
   model_each_weight(m, count_item, &count);
-  *out = (struct plan){.scheme_name = m->scheme, .items = calloc(count ? count : 1, sizeof *out->items)};
+  *out = (struct plan){
+      .scheme_name = m->scheme, .ngrams = m->ngrams, .items = calloc(count ? count : 1, sizeof *out->items)};
   if (!out->items) return error_no_memory(err);
   model_each_weight(m, keep_item, out);
   return PARE_OK;

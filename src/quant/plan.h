@@ -17,6 +17,7 @@ struct plan {
   const struct scheme *scheme; // the one asked for; NULL when nothing is quantized
   const char *scheme_name;     // as reported: the scheme's, or the source's own
   bool portable;               // as opened by the other tool: plain tensors all F16
+  const struct tensor *ngrams; // copied as it is, or NULL
   const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
 };
 

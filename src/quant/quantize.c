@@ -11,6 +11,7 @@
 
 #include "base/size.h"
 #include "model/selftest.h"
+#include "pack/sparse.h"
 
 struct job {
   const pare_model *m;
@@ -53,6 +54,8 @@ static void quantize_one(void *context, size_t i, size_t thread) {
   struct result *r = &j->results[i];
   j->status[i] =
       method->quantize(j->m->kernels, &item->weight->stored, e, item->weight->name, &r->stored, &j->errors[i]);
+  // A set's weights are added one by one, so their zeros need not be there.
+  if (!j->status[i] && item->row->role == ROLE_BAG) j->status[i] = sparse_if_smaller(&r->stored, &j->errors[i]);
   if (j->status[i]) return;
   if (item->scheme) {
     j->status[i] = measure(j->m->kernels, &item->weight->stored, r, &j->errors[i]);
