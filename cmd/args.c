@@ -22,13 +22,15 @@ static const struct arg_option common_options[] = {
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
 static size_t option_total(const struct arg_spec *spec) {
-  return spec->option_count + spec->shared_count + COMMON_COUNT;
+  return spec->option_count + spec->shared_count + spec->more_count + COMMON_COUNT;
 }
 
 static const struct arg_option *option_at(const struct arg_spec *spec, size_t i) {
   if (i < spec->option_count) return &spec->options[i];
   i -= spec->option_count;
-  return i < spec->shared_count ? &spec->shared[i] : &common_options[i - spec->shared_count];
+  if (i < spec->shared_count) return &spec->shared[i];
+  i -= spec->shared_count;
+  return i < spec->more_count ? &spec->more[i] : &common_options[i - spec->more_count];
 }
 
 static const char *option_name(const void *spec, size_t i) {
@@ -307,7 +309,7 @@ static void print_option(const struct arg_option *o) {
 
 static void print_help(const struct arg_spec *spec) {
   printf("usage: pare %s %s\n\n%s\n", spec->name, spec->usage, spec->about);
-  size_t own = spec->option_count + spec->shared_count;
+  size_t own = spec->option_count + spec->shared_count + spec->more_count;
   if (own) printf("\noptions:\n");
   for (size_t i = 0; i < option_total(spec); i++) {
     if (i == own) printf("\ncommon options:\n");

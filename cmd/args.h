@@ -47,6 +47,8 @@ struct arg_spec {
   size_t option_count;
   const struct arg_option *shared; // more of them, which another command has too
   size_t shared_count;
+  const struct arg_option *more; // a second set of those
+  size_t more_count;
   const char *example; // whole lines
   enum pare_status (*run)(const void *values, const struct args *args, struct pare_error *err);
 };

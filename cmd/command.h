@@ -16,6 +16,7 @@ enum pare_status cmd_tokenize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_logits(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_classify(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_generate(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_summarize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_perplexity(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_convert(int argc, char **argv, struct pare_error *err);

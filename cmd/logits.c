@@ -8,24 +8,31 @@
 
 struct options {
   struct args_common common;
-  const char *text, *pair, *ids, *input, *text_column;
+  const char *text, *pair, *ids, *decoder_ids, *input, *text_column;
   size_t max_tokens;
 };
 
-// One row for a classifier, one per token for a language model or an encoder.
+// One row for a classifier, one per token for a language model or an encoder, one per decoder id for an
+// encoder-decoder.
 struct shape {
   size_t rows, columns;
 };
 
-static struct shape shape_of(const pare_model *model, size_t tokens) {
-  return (struct shape){pare_model_task(model) == PARE_TASK_CLASSIFY ? 1 : tokens, pare_model_output_width(model)};
+static struct shape shape_of(const pare_model *model, const struct pare_sequence *s) {
+  size_t rows = s->len;
+  if (pare_model_task(model) == PARE_TASK_CLASSIFY) rows = 1;
+  if (pare_model_task(model) == PARE_TASK_SEQ2SEQ) rows = s->decoder_ids ? s->decoder_len : 1;
+  return (struct shape){rows, pare_model_output_width(model)};
 }
 
 static void print_json(const pare_model *model, const struct pare_sequence *s, struct shape shape,
                        const float *logits) {
   printf("{\"ids\":[");
   for (size_t i = 0; i < s->len; i++) printf("%s%u", i ? "," : "", s->ids[i]);
-  printf("],\"logits\":[");
+  printf("],");
+  for (size_t i = 0; i < s->decoder_len; i++) printf("%s%u", i ? "," : "\"decoder_ids\":[", s->decoder_ids[i]);
+  if (s->decoder_len) printf("],");
+  printf("\"logits\":[");
   for (size_t r = 0; r < shape.rows && !output_failed(); r++) {
     if (r) putchar(',');
     output_json_floats(logits + r * shape.columns, shape.columns);
@@ -52,9 +59,12 @@ static void print_text(const pare_model *model, const struct pare_sequence *s, s
     const float *row = logits + r * shape.columns;
     size_t best = 0;
     for (size_t i = 1; i < shape.columns; i++) best = row[i] > row[best] ? i : best;
-    const char *piece = pare_token_piece(model, s->ids[r]);
+    bool decoder = pare_model_task(model) == PARE_TASK_SEQ2SEQ;
+    const char *piece = !decoder         ? pare_token_piece(model, s->ids[r])
+                        : s->decoder_ids ? pare_token_piece(model, s->decoder_ids[r])
+                                         : "(start)";
     output_cell(piece ? piece : "", piece ? strlen(piece) : 0, 24);
-    if (pare_model_task(model) == PARE_TASK_LANGUAGE_MODEL) {
+    if (decoder || pare_model_task(model) == PARE_TASK_LANGUAGE_MODEL) {
       const char *next = pare_token_piece(model, (uint32_t)best);
       printf("-> ");
       output_cell(next ? next : "", next ? strlen(next) : 0, 24);
@@ -66,9 +76,9 @@ static void print_text(const pare_model *model, const struct pare_sequence *s, s
   }
 }
 
-static enum pare_status answer(const struct options *o, const struct opened *opened, const struct pare_sequence *s,
-                               struct pare_error *err) {
-  struct shape shape = shape_of(opened->model, s->len);
+static enum pare_status compute(const struct options *o, const struct opened *opened, const struct pare_sequence *s,
+                                struct pare_error *err) {
+  struct shape shape = shape_of(opened->model, s);
   size_t n;
   // --ids come from outside: their number is checked by the session, which knows the limit, but only after this
   // product.
@@ -81,12 +91,24 @@ static enum pare_status answer(const struct options *o, const struct opened *ope
   return status;
 }
 
+// With the decoder's ids, if any were given.
+static enum pare_status answer(const struct options *o, const struct opened *opened, struct pare_sequence s,
+                               struct pare_error *err) {
+  uint32_t *decoder = NULL;
+  enum pare_status status = PARE_OK;
+  if (o->decoder_ids) status = args_split_ids(o->decoder_ids, "decoder-ids", &decoder, &s.decoder_len, err);
+  s.decoder_ids = decoder;
+  if (status == PARE_OK) status = compute(o, opened, &s, err);
+  free(decoder);
+  return status;
+}
+
 static enum pare_status from_ids(const struct options *o, const struct opened *opened, struct pare_error *err) {
   uint32_t *ids;
   size_t count;
   enum pare_status status = args_split_ids(o->ids, "ids", &ids, &count, err);
   if (status != PARE_OK) return status;
-  status = answer(o, opened, &(struct pare_sequence){.ids = ids, .len = count}, err);
+  status = answer(o, opened, (struct pare_sequence){.ids = ids, .len = count}, err);
   free(ids);
   return status;
 }
@@ -100,7 +122,7 @@ static enum pare_status from_texts(const struct options *o, const struct opened 
   for (size_t i = 0; status == PARE_OK && i < in.count && !output_failed(); i++) {
     status = pare_tokenize(opened->model, &in.texts[i], o->max_tokens, &tokens, err);
     struct pare_sequence s = {.ids = tokens.ids, .types = tokens.types, .len = tokens.len};
-    if (status == PARE_OK) status = answer(o, opened, &s, err);
+    if (status == PARE_OK) status = answer(o, opened, s, err);
   }
   pare_tokens_free(&tokens);
   inputs_free(&in);
@@ -128,6 +150,8 @@ static const struct arg_option table[] = {
     {"text", 0, ARG_STRING, offsetof(struct options, text), "TEXT", "the text; - is the lines of standard input"},
     {"pair", 0, ARG_STRING, offsetof(struct options, pair), "TEXT", "second text, for models that take two"},
     {"ids", 0, ARG_STRING, offsetof(struct options, ids), "IDS", "token ids separated by commas, used as given"},
+    {"decoder-ids", 0, ARG_STRING, offsetof(struct options, decoder_ids), "IDS",
+     "encoder-decoders: what the decoder is given, its start id first (the start id alone)"},
     {"input", 0, ARG_STRING, offsetof(struct options, input), "FILE",
      "texts from .txt, .csv, .tsv or .jsonl; - is standard input"},
     {"text-column", 0, ARG_STRING, offsetof(struct options, text_column), "NAME",
@@ -138,11 +162,10 @@ static const struct arg_spec spec = {
     .name = "logits",
     .usage = "MODEL (--text TEXT [--pair TEXT] | --ids IDS | --input FILE) [options]",
     .about =
-        "Prints a model's raw outputs: one row of logits for a classifier, one row per token for a language model (on "
-        "a\n"
-        "terminal: each token and the most likely next one). --json: ids, logits (rows), labels; numbers have nine "
-        "digits, which\n"
-        "give the same 32-bit float back.",
+        "Prints a model's raw outputs: one row of logits for a classifier, one row per token for a language model, "
+        "one\n"
+        "per decoder id for an encoder-decoder (on a terminal: each token and the most likely next one). --json: ids,\n"
+        "decoder_ids, logits (rows), labels; numbers have nine digits, which give the same 32-bit float back.",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
     .example = "  pare logits nli-minilm --text \"A man is eating.\" --pair \"Someone eats.\" --json\n",

@@ -21,7 +21,7 @@ static const struct command commands[] = {
     {"logits", cmd_logits, "raw outputs of a model"},
     {"classify", cmd_classify, "label and confidence for texts, by the model's labels or yours"},
     {"generate", cmd_generate, "continue a prompt"},
-    {"summarize", NULL, "shorten a text"},
+    {"summarize", cmd_summarize, "shorten a text"},
     {"quantize", cmd_quantize, "write a smaller model"},
     {"convert", cmd_convert, "change the file format, not the values"},
     {"train", NULL, "train a linear classifier"},

@@ -41,7 +41,8 @@ PARE_API const char *pare_engine_isa(const pare_engine *engine);
 PARE_API size_t pare_engine_threads(const pare_engine *engine);
 
 // ---- model ----------------------------------------------------------------------------------------------------------
-enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE };
+// SEQ2SEQ: an encoder reads the text, a decoder writes the answer (BART).
+enum pare_task { PARE_TASK_CLASSIFY, PARE_TASK_LANGUAGE_MODEL, PARE_TASK_ENCODE, PARE_TASK_SEQ2SEQ };
 
 // path: a Hugging Face directory, a weight file in one, or a fastai export (docs/formats.md). The engine must outlive
 // the model: weights are packed for its ISA.
@@ -116,8 +117,12 @@ struct pare_sequence {
   const uint32_t *ids;
   const uint8_t *types; // NULL: all 0
   size_t len;           // 1 .. pare_model_max_tokens
+  // Encoder-decoders: what the decoder is given, 1 .. pare_model_max_tokens ids; NULL: its start id alone.
+  const uint32_t *decoder_ids;
+  size_t decoder_len;
 };
-// Rows of pare_model_output_width: one per sequence for a classifier, else one per token, sequences one after another.
+// Rows of pare_model_output_width: one per sequence for a classifier, else one per token (of the decoder's ids, for an
+// encoder-decoder), sequences one after another.
 // Any n: split into ragged batches inside; the answer to a sequence does not depend on the others, on the split or on
 // the thread count.
 PARE_API enum pare_status pare_session_logits(pare_session *session, const struct pare_sequence *sequences, size_t n,
@@ -140,6 +145,16 @@ PARE_API enum pare_status pare_classify(pare_session *session, const struct pare
                                         struct pare_error *err);
 
 // ---- generation -----------------------------------------------------------------------------------------------------
+// An encoder-decoder (PARE_TASK_SEQ2SEQ) answers a text, a language model continues it. Where a field is 0, an
+// encoder-decoder follows its generation_config.json (or config.json, where older models keep those keys); a language
+// model uses the value named here. PARE_OFF switches off what the model's own configuration asks for.
+#define PARE_OFF SIZE_MAX
+enum pare_early_stopping {
+  PARE_EARLY_DEFAULT, // the model's own; else PARE_EARLY_FALSE
+  PARE_EARLY_FALSE,   // stop when the best beam still open is not likely to beat the worst finished one
+  PARE_EARLY_TRUE,    // stop when there are as many finished beams as beams
+  PARE_EARLY_NEVER,   // stop when no open beam can
+};
 struct pare_generate_options {
   size_t max_tokens;         // new tokens; 0: 128. Never past the model's longest
   double temperature;        // 0: greedy, the highest logit, ties to the lower id
@@ -150,8 +165,15 @@ struct pare_generate_options {
   const char *const *stop;   // the answer ends before the first of these
   size_t stop_count;
   // Called with each piece of prompt `index`'s answer once it can no longer change; NULL: not streamed.
+  // With beams, min_tokens or no_repeat_ngram, and from an encoder-decoder, an answer comes in one piece.
   void (*on_text)(void *context, size_t index, const char *text, size_t len);
   void *context;
+  size_t beams;            // 0: 1. Above 1: beam search, which excludes a temperature; at most 64
+  size_t min_tokens;       // new tokens before an end-of-text id may come
+  size_t no_repeat_ngram;  // no run of so many ids comes twice in a prompt and its answer
+  double length_penalty;   // with has_length_penalty: a beam's score is the sum of log p over its length to this power
+  bool has_length_penalty; // false: 1
+  enum pare_early_stopping early_stopping;
 };
 enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
 struct pare_generation {
@@ -160,8 +182,11 @@ struct pare_generation {
   uint32_t *ids; // new ids, an end-of-text id not among them; owned
   size_t count;
   enum pare_finish finish;
+  bool truncated; // only the beginning of the prompt was read
 };
-// Continues n prompts (their pairs are ignored) together. out (n) is filled on success; pare_generation_free each.
+// Continues (an encoder-decoder: answers) n prompts together, their pairs ignored. out (n) is filled on success;
+// pare_generation_free each. A prompt too long to be continued is PARE_DATA; an encoder-decoder's is cut to the model's
+// longest, which `truncated` says.
 PARE_API enum pare_status pare_generate(pare_model *model, const struct pare_text *prompts, size_t n,
                                         const struct pare_generate_options *options, struct pare_generation *out,
                                         struct pare_error *err);

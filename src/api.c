@@ -83,7 +83,8 @@ void pare_model_close(pare_model *model) {
 enum pare_task pare_model_task(const pare_model *model) {
   static const enum pare_task tasks[] = {[ARCH_CLASSIFY] = PARE_TASK_CLASSIFY,
                                          [ARCH_LANGUAGE_MODEL] = PARE_TASK_LANGUAGE_MODEL,
-                                         [ARCH_ENCODE] = PARE_TASK_ENCODE};
+                                         [ARCH_ENCODE] = PARE_TASK_ENCODE,
+                                         [ARCH_SEQ2SEQ] = PARE_TASK_SEQ2SEQ};
   return tasks[model->config.task];
 }
 

@@ -63,6 +63,8 @@ TEXTS = [
     "Reuters - Short-sellers, Wall Street's dwindling\\band of ultra-cynics, are seeing green again.",
     " = Robert Boulter = \n @-@ what @,@ s 1 @.@ 5 <unk> ( born 1970 ) ",
     "how do i say 'hotel' in finnish? what's the exchange rate of $1 usd to €?",
+    f"{'a-b' * 21}a.com {'a-b' * 21}ab.com x-y.{'ab' * 31}a x-y.{'ab' * 32} x-y.bc:12345 x-y.bc:123456 x-y.bc:1",
+    "5اكواب 5غرام 5мбар 5abcdef 'bout) ('bout",
     "SUBJECT: FREE!!! Win £1,000,000 NOW!!! Call 0800-123-456 or text WIN2 to 80086...",
 ]
 DEFAULT = [rule.__name__ for rule in core.defaults.text_proc_rules]

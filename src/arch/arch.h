@@ -14,17 +14,18 @@ enum {
   ARCH_MAX_HEAD = 8,  // layers of a classifier's head, where its depth is configured
 };
 
-enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE };
+enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE, ARCH_SEQ2SEQ };
 
 // What config.json says, in one struct for all architectures. Every field is checked by the architecture's read
 // function; a variant that is not implemented is refused there by name.
 struct config {
   enum arch_task task;
-  size_t V, C, L, H, F, P;        // vocabulary, width, layers, heads, inner width of the MLP, positions
-  size_t Y;                       // token types (BERT), else 0
-  size_t N;                       // labels, else 0
-  size_t bptt, window;            // AWD-LSTM: tokens of a chunk, most tokens pooled (0: all)
-  size_t head_count;              // AWD-LSTM: layers of the head, else 0
+  size_t V, C, L, H, F, P; // vocabulary, width, layers, heads, inner width of the MLP, positions
+  size_t Y;                // token types (BERT), else 0
+  size_t N;                // labels, else 0
+  size_t EL, EH, EF;       // encoder-decoders: the encoder's layers, heads and inner width; L, H, F: the decoder's
+  size_t bptt, window;     // AWD-LSTM: tokens of a chunk, most tokens pooled (0: all)
+  size_t head_count;       // AWD-LSTM: layers of the head, else 0
   size_t head[ARCH_MAX_HEAD + 1]; // widths around them: what is pooled, ..., N
   float eps;                      // layer norm
   enum act act;
@@ -32,11 +33,14 @@ struct config {
   bool scale_attn, scale_attn_by_layer; // GPT-2 variants
   bool multi_label;                     // problem_type multi_label_classification
   bool regression;                      // problem_type regression
+  bool scale_embedding;                 // encoder-decoders: embedding rows times sqrt(C)
   int64_t pad_id;                       // -1: none
+  uint32_t start_id;                    // encoder-decoders: what the decoder reads first
+  uint32_t end_id;                      // encoder-decoder classifiers: the id whose last row decides
 };
 
 // The last five differ from layer to layer: an AWD-LSTM's first layer reads C, its last one gives C, those between are
-// F wide; D_GATES is four times a layer's output.
+// F wide; D_GATES is four times a layer's output. D_P2: P positions after two rows that are not used.
 enum dim {
   D_NONE,
   D_V,
@@ -46,6 +50,8 @@ enum dim {
   D_P,
   D_Y,
   D_N,
+  D_EF,
+  D_P2,
   D_CELL_IN,
   D_CELL_OUT,
   D_GATES,
@@ -58,10 +64,12 @@ struct arch_row {
   const char *name;  // "%zu" stands for the layer (of the head, in rows of one); the architecture's prefix goes before
                      // it unless bare
   const char *alias; // an older name of the same tensor, or NULL
+  const char *copy;  // where the file may hold it a second time (a tied matrix): read when both names are missing
   enum role role;
   enum dim n, k; // (N, K) = (outputs, inputs) or (rows, width); k = D_NONE for vectors
   bool per_layer, bare;
   bool per_head_layer; // as per_layer, over the layers of the head
+  bool encoder;        // a layer of an encoder-decoder's encoder: there are EL of these
   bool optional;       // may be missing from the file: fold decides what that means
   bool head;           // only for `task`; otherwise every task has it
   enum arch_task task;
@@ -78,6 +86,11 @@ struct sequences {           // a ragged batch
   struct kvcache *cache; // decoders: the rows continue these streams; NULL: every sequence is a whole text
   const size_t *slots;   // (B) stream of each sequence, with cache
   bool last_only;        // language models: logits of each sequence's last row only, (B, V)
+  // Encoder-decoders: the rows are the decoder's, and sequence b answers text b of `source` or, once encoded, the text
+  // in slot memory_slots[b] of `memory`.
+  const struct sequences *source;
+  struct kvcache *memory;
+  const size_t *memory_slots;
 };
 
 struct weights {
@@ -102,7 +115,8 @@ struct arch {
   // name.
   enum pare_status (*read_config)(const struct json_t *json, const char *file, struct config *out,
                                   struct pare_error *err);
-  // Rows of logits: (B, N) for classifiers, (rows, V) for language models, (rows, C) hidden states for encoders.
+  // Rows of logits: (B, N) for classifiers, (rows, V) for language models and encoder-decoders, (rows, C) hidden states
+  // for encoders.
   void (*forward)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
                   float *out);
   // Scratch forward takes from ctx->arena for a batch of `rows` tokens in at most B sequences, the longest `longest`
@@ -114,6 +128,10 @@ struct arch {
   // After the rows were found in a file: folds weights into others, which then own their values. NULL: nothing to fold.
   enum pare_status (*fold)(const struct kernels *k, const struct config *c, struct weights *w, const char *file,
                            struct pare_error *err);
+  // Encoder-decoders, else NULL. Reads the texts s and leaves every decoder layer's cross-attention keys and values in
+  // slots s->slots of memory, which are empty before. Scratch as forward's.
+  void (*encode)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
+                 struct kvcache *memory);
 };
 
 const struct arch *const *archs_all(size_t *count);

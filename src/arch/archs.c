@@ -4,10 +4,10 @@
 #include "arch/arch.h"
 #include "base/size.h"
 
-extern const struct arch arch_gpt2, arch_bert, arch_distilbert, arch_awd_lstm;
+extern const struct arch arch_gpt2, arch_bert, arch_distilbert, arch_awd_lstm, arch_bart;
 
 const struct arch *const *archs_all(size_t *count) {
-  static const struct arch *const all[] = {&arch_gpt2, &arch_bert, &arch_distilbert, &arch_awd_lstm};
+  static const struct arch *const all[] = {&arch_gpt2, &arch_bert, &arch_distilbert, &arch_awd_lstm, &arch_bart};
   *count = sizeof all / sizeof all[0];
   return all;
 }
@@ -39,6 +39,8 @@ static size_t dim_size(enum dim d, const struct config *c, size_t layer) {
     case D_GATES: return 4 * cell_out(c, layer);
     case D_HEAD_IN: return c->head[layer];
     case D_HEAD_OUT: return c->head[layer + 1];
+    case D_EF: return c->EF;
+    case D_P2: return c->P + 2;
   }
   return 0;
 }
@@ -54,9 +56,10 @@ bool arch_row_used(const struct arch_row *row, const struct config *c) {
 }
 
 size_t arch_row_layers(const struct arch_row *row, const struct config *c) {
-  return row->per_layer ? c->L : row->per_head_layer ? c->head_count : 1;
+  if (row->per_layer) return row->encoder ? c->EL : c->L;
+  return row->per_head_layer ? c->head_count : 1;
 }
 
 size_t arch_layers(const struct config *c) {
-  return size_max(c->L, c->head_count);
+  return size_max(size_max(c->L, c->EL), c->head_count);
 }

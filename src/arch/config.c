@@ -69,6 +69,17 @@ enum pare_status config_eps(const struct config_reader *r, const char *key, floa
   return PARE_OK;
 }
 
+enum pare_status config_id(const struct config_reader *r, const char *key, size_t V, uint32_t fallback, uint32_t *out) {
+  const json_t *v = get(r, key);
+  if (v && !json_is_integer(v)) return wrong(r, key, "an integer", v);
+  json_int_t i = v ? json_integer_value(v) : (json_int_t)fallback;
+  if (i < 0 || (uint64_t)i >= V)
+    return error_set(r->err, PARE_DATA, "%s: %s: expected an id below the vocabulary's %zu, found %lld", r->file, key,
+                     V, (long long)i);
+  *out = (uint32_t)i;
+  return PARE_OK;
+}
+
 enum pare_status config_bool(const struct config_reader *r, const char *key, bool fallback, bool *out) {
   const json_t *v = get(r, key);
   *out = fallback;
@@ -130,7 +141,7 @@ static enum pare_status read_task(const struct config_reader *r, const struct co
   if (list && !json_is_array(list)) return wrong(r, "architectures", "an array", list);
   const json_t *first = list ? json_array_get(list, 0) : NULL;
   if (!first) { // saved by hand: what the bare model gives
-    out->task = names->encode ? ARCH_ENCODE : ARCH_LANGUAGE_MODEL;
+    out->task = names->seq2seq ? ARCH_SEQ2SEQ : names->encode ? ARCH_ENCODE : ARCH_LANGUAGE_MODEL;
     return PARE_OK;
   }
   if (!json_is_string(first)) return wrong(r, "architectures", "strings", first);
@@ -141,6 +152,8 @@ static enum pare_status read_task(const struct config_reader *r, const struct co
     out->task = ARCH_LANGUAGE_MODEL;
   } else if (names->encode && !strcmp(name, names->encode)) {
     out->task = ARCH_ENCODE;
+  } else if (names->seq2seq && !strcmp(name, names->seq2seq)) {
+    out->task = ARCH_SEQ2SEQ;
   } else {
     return error_set(r->err, PARE_UNAVAILABLE, "%s: architecture \"%.80s\" is not built yet", r->file, name);
   }

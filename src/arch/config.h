@@ -21,6 +21,8 @@ enum pare_status config_sizes(const struct config_reader *r, const char *key, si
                               size_t *count);
 bool config_absent(const struct config_reader *r, const char *key); // not there, or null
 enum pare_status config_eps(const struct config_reader *r, const char *key, float fallback, float *out);
+// An id below V; fallback when absent.
+enum pare_status config_id(const struct config_reader *r, const char *key, size_t V, uint32_t fallback, uint32_t *out);
 enum pare_status config_bool(const struct config_reader *r, const char *key, bool fallback, bool *out);
 enum pare_status config_act(const struct config_reader *r, const char *key, const char *fallback, enum act *out);
 // The key, if present and not null, must be this boolean (or string): other values are variants not implemented.
@@ -30,7 +32,7 @@ enum pare_status config_must_be_text(const struct config_reader *r, const char *
 // Task, labels (N), problem_type, pad token, tied head: the keys every architecture shares. names: this architecture's
 // class names per task, NULL where it has none.
 struct config_classes {
-  const char *classify, *language_model, *encode;
+  const char *classify, *language_model, *encode, *seq2seq;
 };
 enum pare_status config_common(const struct config_reader *r, const struct config_classes *names, struct config *out);
 // C divisible by H; the keys name both in the message.

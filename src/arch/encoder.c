@@ -26,9 +26,8 @@ void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row
   arena_reset(ctx->arena, mark);
 }
 
-// The three projections read one quantized copy of x.
-static void project(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
-                    const float *x, size_t R, size_t C, float *const out[3]) {
+void encoder_project_qkv(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
+                         const float *x, size_t R, size_t C, float *const out[3]) {
   const size_t row[3] = {rows->q, rows->k, rows->v};
   bool integer = false;
   for (int i = 0; i < 3; i++) integer |= weight_in(w, l, row[i])->packed.encoding->integer;
@@ -47,7 +46,7 @@ void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct wei
   float *att = arena_take(ctx->arena, R * C * 4), *r = arena_take(ctx->arena, R * C * 4);
   float *h = arena_take(ctx->arena, R * c->F * 4);
   for (size_t l = 0; l < c->L; l++) {
-    project(ctx, w, l, rows, x, R, C, (float *const[3]){q, k, v});
+    encoder_project_qkv(ctx, w, l, rows, x, R, C, (float *const[3]){q, k, v});
     struct nn_attention a = {.q = q,
                              .k = k,
                              .v = v,

@@ -1,4 +1,5 @@
-// encoder.h - the post-norm encoder layer that BERT and DistilBERT share (Vaswani et al. 2017; Devlin et al. 2019):
+// encoder.h - the post-norm encoder layer that BERT, DistilBERT and BART's encoder share (Vaswani et al. 2017; Devlin
+// et al. 2019):
 //   x = ln_1(x + out(attention(q(x), k(x), v(x))))
 //   x = ln_2(x + w2(act(w1(x))))
 // Each architecture names its own table rows here; bias rows follow their weight rows.
@@ -14,6 +15,9 @@ struct encoder_rows {
 // Runs all layers over x (rows, C) in place.
 void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct weights *w,
                     const struct encoder_rows *rows, const struct sequences *s, float *x);
+// Queries, keys and values (R, C) of layer l: three projections that read one quantized copy of x.
+void encoder_project_qkv(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
+                         const float *x, size_t R, size_t C, float *const out[3]);
 // y (B, N) = act(first token of each sequence through the linear at table row `row`).
 void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s,
                          const float *x, size_t C, enum act act, float *y);

@@ -112,6 +112,10 @@ static enum pare_status check_task(const struct eval_subject *s, struct pare_err
       return error_set(err, PARE_UNAVAILABLE,
                        "%s is a language model: comparing what models generate is not built yet; classifiers are",
                        s->path);
+    case ARCH_SEQ2SEQ:
+      return error_set(err, PARE_UNAVAILABLE,
+                       "%s is an encoder-decoder: comparing what models generate is not built yet; classifiers are",
+                       s->path);
     case ARCH_ENCODE: break;
   }
   return error_set(err, PARE_UNAVAILABLE, "%s is an encoder without a classification head: expected a classifier",

@@ -9,37 +9,60 @@ struct decoder {
   pare_model *model;
   struct arena arena;
   struct nn_ctx ctx;
-  struct kvcache cache;
-  size_t positions, step_tokens;
+  struct kvcache cache, memory; // memory: of encoded texts
+  size_t positions, step_tokens, source_tokens;
 };
 
+// Ids, positions, offsets, slots and texts of one step.
 static size_t lists_bytes(size_t R, size_t B) {
-  return 2 * arena_need(R * sizeof(uint32_t)) + arena_need((B + 1) * sizeof(size_t)) + arena_need(B * sizeof(size_t));
+  return 2 * arena_need(R * sizeof(uint32_t)) + arena_need((B + 1) * sizeof(size_t)) +
+         2 * arena_need(B * sizeof(size_t));
+}
+
+size_t decoder_stream_bytes(const pare_model *m, size_t positions) {
+  return kvcache_bytes(m->config.L, m->config.C, 1, positions);
+}
+
+static bool is_encoder_decoder(const pare_model *m) {
+  return m->config.task == ARCH_SEQ2SEQ && m->arch->encode;
 }
 
 enum pare_status decoder_open(pare_model *m, size_t slots, size_t positions, size_t step_tokens, struct decoder **out,
                               struct pare_error *err) {
+  return decoder_open_sized(
+      m, &(struct decoder_size){.slots = slots, .positions = positions, .step_tokens = step_tokens}, out, err);
+}
+
+enum pare_status decoder_open_sized(pare_model *m, const struct decoder_size *size, struct decoder **out,
+                                    struct pare_error *err) {
   *out = NULL;
   const struct config *c = &m->config;
-  if (c->task != ARCH_LANGUAGE_MODEL || !m->arch->decoder)
+  bool texts = is_encoder_decoder(m);
+  if (!texts && (c->task != ARCH_LANGUAGE_MODEL || !m->arch->decoder))
     return error_set(err, PARE_USAGE, "%s: not a language model", m->path);
-  positions = positions ? size_min(positions, c->P) : c->P;
-  if (slots < 1 || slots > DECODER_MAX_TOKENS / positions || step_tokens < slots || step_tokens > DECODER_MAX_TOKENS)
+  size_t positions = size->positions ? size_min(size->positions, c->P) : c->P, slots = size->slots;
+  size_t source = size->source_tokens ? size_min(size->source_tokens, c->P) : c->P;
+  if (slots < 1 || slots > DECODER_MAX_TOKENS / positions || size->step_tokens < slots ||
+      size->step_tokens > DECODER_MAX_TOKENS || (texts && size->texts < 1) || size->texts > DECODER_MAX_TOKENS / source)
     return error_set(err, PARE_USAGE, "%s: %zu streams of %zu tokens are too many", m->path, slots, positions);
   struct decoder *d = calloc(1, sizeof *d);
   if (!d) return error_no_memory(err);
   d->model = m;
   d->positions = positions;
-  d->step_tokens = step_tokens;
-  size_t bytes =
-      kvcache_bytes(c->L, c->C, slots, positions) + lists_bytes(step_tokens, slots) +
-      m->arch->scratch_bytes(m->kernels, c, step_tokens, slots, size_min(step_tokens, c->P), pool_threads(m->pool));
+  d->step_tokens = size->step_tokens;
+  d->source_tokens = source;
+  // A pass is a step, or the texts of one decoder_encode.
+  size_t rows = texts ? size_max(size->step_tokens, source) : size->step_tokens, most = size_max(slots, size->texts);
+  size_t bytes = kvcache_bytes(c->L, c->C, slots, positions) + lists_bytes(rows, most) +
+                 m->arch->scratch_bytes(m->kernels, c, rows, most, size_min(rows, c->P), pool_threads(m->pool));
+  if (texts) bytes += kvcache_bytes(c->L, c->C, size->texts, source);
   enum pare_status s = arena_init(&d->arena, bytes, err);
   if (s) {
     free(d);
     return s;
   }
   kvcache_init(&d->cache, &d->arena, c->L, c->H, c->C / c->H, slots, positions);
+  if (texts) kvcache_init(&d->memory, &d->arena, c->L, c->H, c->C / c->H, size->texts, source);
   d->ctx = (struct nn_ctx){.kernels = m->kernels, .pool = m->pool, .arena = &d->arena};
   *out = d;
   return PARE_OK;
@@ -67,55 +90,82 @@ void decoder_copy(struct decoder *d, size_t from, size_t to) {
   kvcache_copy(&d->cache, from, to);
 }
 
-static enum pare_status check(const struct decoder *d, const struct decoder_step *steps, size_t n, size_t *rows,
-                              struct pare_error *err) {
+static enum pare_status check_ids(const struct decoder *d, const struct decoder_step *q, const char *what, size_t which,
+                                  size_t room, struct pare_error *err) {
   const char *path = d->model->path;
+  if (q->len < 1 || q->len > room)
+    return error_set(err, PARE_USAGE, "%s: %s %zu: expected 1 to %zu more tokens, found %zu", path, what, which, room,
+                     q->len);
+  for (size_t i = 0; i < q->len; i++)
+    if (q->ids[i] >= d->model->config.V)
+      return error_set(err, PARE_DATA, "%s: %s %zu, token %zu: id %u is not below the vocabulary's %zu", path, what,
+                       which, i, q->ids[i], d->model->config.V);
+  return PARE_OK;
+}
+
+static enum pare_status check(const struct decoder *d, const struct decoder_step *steps, size_t n, bool texts,
+                              size_t *rows, struct pare_error *err) {
+  size_t most = texts ? size_max(d->step_tokens, d->source_tokens) : d->step_tokens;
   *rows = 0;
   for (size_t b = 0; b < n; b++) {
     const struct decoder_step *q = &steps[b];
-    size_t room = d->positions - d->cache.len[q->slot];
-    if (q->len < 1 || q->len > room)
-      return error_set(err, PARE_USAGE, "%s: stream %zu: expected 1 to %zu more tokens, found %zu", path, q->slot, room,
-                       q->len);
-    for (size_t i = 0; i < q->len; i++)
-      if (q->ids[i] >= d->model->config.V)
-        return error_set(err, PARE_DATA, "%s: stream %zu, token %zu: id %u is not below the vocabulary's %zu", path,
-                         q->slot, i, q->ids[i], d->model->config.V);
+    size_t room = texts ? d->source_tokens : d->positions - d->cache.len[q->slot];
+    enum pare_status s = check_ids(d, q, texts ? "text" : "stream", texts ? q->text : q->slot, room, err);
+    if (s) return s;
     *rows += q->len;
   }
-  if (*rows <= d->step_tokens) return PARE_OK;
-  return error_set(err, PARE_USAGE, "%s: a step of %zu tokens: at most %zu expected", path, *rows, d->step_tokens);
+  if (*rows <= most) return PARE_OK;
+  return error_set(err, PARE_USAGE, "%s: a step of %zu tokens: at most %zu expected", d->model->path, *rows, most);
+}
+
+// The steps as one ragged batch; slots are the streams', or the texts' when these are texts.
+static struct sequences pack(struct decoder *d, const struct decoder_step *steps, size_t n, size_t rows, bool texts) {
+  struct arena *a = &d->arena;
+  size_t at = 0, *offsets = arena_take(a, (n + 1) * sizeof *offsets), *slots = arena_take(a, n * sizeof *slots);
+  uint32_t *ids = arena_take(a, rows * sizeof *ids), *positions = arena_take(a, rows * sizeof *positions);
+  for (size_t b = 0; b < n; b++) {
+    const struct decoder_step *q = &steps[b];
+    size_t past = texts ? 0 : d->cache.len[q->slot];
+    offsets[b] = at;
+    slots[b] = texts ? q->text : q->slot;
+    for (size_t i = 0; i < q->len; i++, at++) {
+      ids[at] = q->ids[i];
+      positions[at] = (uint32_t)(past + i);
+    }
+  }
+  offsets[n] = at;
+  return (struct sequences){
+      .ids = ids, .positions = positions, .offsets = offsets, .B = n, .rows = rows, .slots = slots, .last_only = true};
+}
+
+enum pare_status decoder_encode(struct decoder *d, const struct decoder_step *texts, size_t n, struct pare_error *err) {
+  size_t rows;
+  enum pare_status s = check(d, texts, n, true, &rows, err);
+  if (s || !n) return s;
+  size_t mark = arena_mark(&d->arena);
+  struct sequences batch = pack(d, texts, n, rows, true);
+  for (size_t b = 0; b < n; b++) d->memory.len[texts[b].text] = 0;
+  d->model->arch->encode(&d->ctx, &d->model->config, &d->model->weights, &batch, &d->memory);
+  arena_reset(&d->arena, mark);
+  return PARE_OK;
 }
 
 enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
                              struct pare_error *err) {
-  size_t rows, at = 0;
-  enum pare_status s = check(d, steps, n, &rows, err);
+  size_t rows;
+  enum pare_status s = check(d, steps, n, false, &rows, err);
   if (s || !n) return s;
   size_t mark = arena_mark(&d->arena);
-  uint32_t *ids = arena_take(&d->arena, rows * sizeof *ids),
-           *positions = arena_take(&d->arena, rows * sizeof *positions);
-  size_t *offsets = arena_take(&d->arena, (n + 1) * sizeof *offsets), *slots = arena_take(&d->arena, n * sizeof *slots);
-  for (size_t b = 0; b < n; b++) {
-    const struct decoder_step *q = &steps[b];
-    offsets[b] = at;
-    slots[b] = q->slot;
-    for (size_t i = 0; i < q->len; i++, at++) {
-      ids[at] = q->ids[i];
-      positions[at] = (uint32_t)(d->cache.len[q->slot] + i);
-    }
+  struct sequences batch = pack(d, steps, n, rows, false);
+  batch.cache = &d->cache;
+  if (is_encoder_decoder(d->model)) {
+    size_t *texts = arena_take(&d->arena, n * sizeof *texts);
+    for (size_t b = 0; b < n; b++) texts[b] = steps[b].text;
+    batch.memory = &d->memory;
+    batch.memory_slots = texts;
   }
-  offsets[n] = at;
-  struct sequences batch = {.ids = ids,
-                            .positions = positions,
-                            .offsets = offsets,
-                            .B = n,
-                            .rows = rows,
-                            .cache = &d->cache,
-                            .slots = slots,
-                            .last_only = true};
   d->model->arch->forward(&d->ctx, &d->model->config, &d->model->weights, &batch, logits);
-  kvcache_advance(&d->cache, slots, offsets, n);
+  kvcache_advance(&d->cache, batch.slots, batch.offsets, n);
   arena_reset(&d->arena, mark);
   return PARE_OK;
 }

@@ -7,7 +7,8 @@
 const char *model_task_name(const pare_model *m) {
   static const char *const names[] = {[ARCH_CLASSIFY] = "text-classification",
                                       [ARCH_LANGUAGE_MODEL] = "text-generation",
-                                      [ARCH_ENCODE] = "feature-extraction"};
+                                      [ARCH_ENCODE] = "feature-extraction",
+                                      [ARCH_SEQ2SEQ] = "text2text-generation"};
   return names[m->config.task];
 }
 

@@ -31,7 +31,7 @@ static enum pare_status load_source(pare_model *m, struct pare_error *err) {
   if (!type) return error_set(err, PARE_DATA, "%s: missing key model_type", src->config_file);
   if (!(m->arch = arch_find(type)))
     return error_set(err, PARE_UNAVAILABLE,
-                     "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm are)",
+                     "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart are)",
                      src->config_file, type);
   enum pare_status s = model_source_weights(src, err);
   m->config_json = src->config;

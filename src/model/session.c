@@ -6,12 +6,13 @@
 
 #include "base/size.h"
 
-// Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets. B <= R, every sequence
-// having a row. No overflow: R <= 2^24 rows of less than 2^20 values each (3 C, F <= 2^16, and a few of C), and
-// attention's D * P per thread.
+// Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets, twice for an
+// encoder-decoder. B <= R, every sequence having a row. No overflow: R <= 2^24 rows of less than 2^20 values each (3 C,
+// F <= 2^16, and a few of C), and attention's D * P per thread.
 static size_t arena_size(const pare_model *m, size_t R) {
   size_t lists = 2 * arena_need(R * sizeof(uint32_t)) + arena_need(R) + arena_need((R + 1) * sizeof(size_t));
-  return lists + m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
+  return 2 * lists +
+         m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
 }
 
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err) {
@@ -40,16 +41,38 @@ void session_close(pare_session *s) {
 }
 
 size_t session_rows(const pare_model *m, size_t len) {
-  return m->config.task == ARCH_CLASSIFY ? 1 : len;
+  return m->config.task == ARCH_CLASSIFY || m->config.task == ARCH_SEQ2SEQ ? 1 : len;
+}
+
+size_t session_sequence_rows(const pare_model *m, const struct pare_sequence *q) {
+  return m->config.task == ARCH_SEQ2SEQ && q->decoder_ids ? q->decoder_len : session_rows(m, q->len);
 }
 
 size_t session_columns(const pare_model *m) {
   switch (m->config.task) {
     case ARCH_CLASSIFY: return m->config.N;
+    case ARCH_SEQ2SEQ:
     case ARCH_LANGUAGE_MODEL: return m->config.V;
     case ARCH_ENCODE: break;
   }
   return m->config.C;
+}
+
+static enum pare_status check_decoder(const pare_session *s, const struct pare_sequence *q, size_t index,
+                                      struct pare_error *err) {
+  const struct config *c = &s->model->config;
+  size_t limit = size_min(c->P, s->batch_tokens);
+  if (!q->decoder_ids) return PARE_OK;
+  if (c->task != ARCH_SEQ2SEQ)
+    return error_set(err, PARE_USAGE, "%s: sequence %zu: decoder ids are for encoder-decoders", s->model->path, index);
+  if (q->decoder_len < 1 || q->decoder_len > limit)
+    return error_set(err, PARE_DATA, "%s: sequence %zu: expected 1 to %zu decoder ids, found %zu", s->model->path,
+                     index, limit, q->decoder_len);
+  for (size_t i = 0; i < q->decoder_len; i++)
+    if (q->decoder_ids[i] >= c->V)
+      return error_set(err, PARE_DATA, "%s: sequence %zu, decoder id %zu: id %u is not below the vocabulary's %zu",
+                       s->model->path, index, i, q->decoder_ids[i], c->V);
+  return PARE_OK;
 }
 
 static enum pare_status check(const pare_session *s, const struct pare_sequence *q, size_t index,
@@ -67,28 +90,42 @@ static enum pare_status check(const pare_session *s, const struct pare_sequence 
       return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: token type %u is not below %zu", s->model->path,
                        index, i, q->types[i], c->Y);
   }
-  return PARE_OK;
+  return check_decoder(s, q, index, err);
 }
 
-// One ragged batch of the first B sequences.
-static void run_batch(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows, float *logits) {
-  size_t mark = arena_mark(&s->arena), at = 0;
+// The texts of the batch, or what the decoder is given beside them.
+static struct sequences pack(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows,
+                             bool decoder) {
+  const uint32_t *start = &s->model->config.start_id;
   uint32_t *ids = arena_take(&s->arena, rows * sizeof(uint32_t)),
            *positions = arena_take(&s->arena, rows * sizeof(uint32_t));
   uint8_t *types = arena_take(&s->arena, rows);
-  size_t *offsets = arena_take(&s->arena, (B + 1) * sizeof(size_t));
+  size_t *offsets = arena_take(&s->arena, (B + 1) * sizeof(size_t)), at = 0;
   for (size_t b = 0; b < B; b++) {
     const struct pare_sequence *q = &sequences[b];
+    const uint32_t *from = !decoder ? q->ids : q->decoder_ids ? q->decoder_ids : start;
+    size_t len = !decoder ? q->len : q->decoder_ids ? q->decoder_len : 1;
     offsets[b] = at;
-    for (size_t i = 0; i < q->len; i++, at++) {
-      ids[at] = q->ids[i];
-      types[at] = q->types ? q->types[i] : 0;
+    for (size_t i = 0; i < len; i++, at++) {
+      ids[at] = from[i];
+      types[at] = q->types && !decoder ? q->types[i] : 0;
       positions[at] = (uint32_t)i;
     }
   }
   offsets[B] = at;
-  struct sequences batch = {
+  return (struct sequences){
       .ids = ids, .types = types, .positions = positions, .offsets = offsets, .B = B, .rows = rows};
+}
+
+// One ragged batch of the first B sequences: `rows` tokens of texts, out_rows rows of logits.
+static void run_batch(pare_session *s, const struct pare_sequence *sequences, size_t B, size_t rows, size_t out_rows,
+                      float *logits) {
+  size_t mark = arena_mark(&s->arena);
+  struct sequences batch = pack(s, sequences, B, rows, false), texts = batch;
+  if (s->model->config.task == ARCH_SEQ2SEQ) {
+    batch = pack(s, sequences, B, out_rows, true);
+    batch.source = &texts;
+  }
   s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
   arena_reset(&s->arena, mark);
 }
@@ -102,12 +139,14 @@ enum pare_status session_logits(pare_session *s, const struct pare_sequence *seq
   size_t columns = session_columns(s->model);
   for (size_t first = 0; first < n;) {
     size_t rows = 0, out_rows = 0, B = 0;
-    while (first + B < n && rows + sequences[first + B].len <= s->batch_tokens) {
-      rows += sequences[first + B].len;
-      out_rows += session_rows(s->model, sequences[first + B].len);
-      B++;
+    for (; first + B < n; B++) {
+      const struct pare_sequence *q = &sequences[first + B];
+      size_t more = session_sequence_rows(s->model, q);
+      if (rows + q->len > s->batch_tokens || out_rows + more > s->batch_tokens) break;
+      rows += q->len;
+      out_rows += more;
     }
-    run_batch(s, sequences + first, B, rows, logits);
+    run_batch(s, sequences + first, B, rows, out_rows, logits);
     logits += out_rows * columns;
     first += B;
   }

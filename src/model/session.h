@@ -18,8 +18,11 @@ enum { SESSION_MAX_TOKENS = 1 << 24 }; // keeps every size of the arena far from
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err);
 void session_close(pare_session *s);
 
-// Rows of logits for one sequence of len tokens: 1 for classifiers, len otherwise; columns are session_columns.
+// Rows of logits for one sequence of len tokens: 1 for classifiers, len otherwise; columns are session_columns. An
+// encoder-decoder given no decoder ids answers with one row.
 size_t session_rows(const pare_model *m, size_t len);
+// The same of a sequence that may have decoder ids.
+size_t session_sequence_rows(const pare_model *m, const struct pare_sequence *q);
 size_t session_columns(const pare_model *m);
 // See pare_session_logits. Checks lengths, ids and types (PARE_DATA, PARE_USAGE); computing itself cannot fail.
 enum pare_status session_logits(pare_session *s, const struct pare_sequence *sequences, size_t n, float *logits,

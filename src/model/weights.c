@@ -41,7 +41,7 @@ bool weights_name(char *out, size_t cap, const char *prefix, const struct arch_r
 
 bool weights_is_linear(const struct arch_row *row, const struct config *c) {
   if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D) return true;
-  return row->tied_output && c->tied && c->task == ARCH_LANGUAGE_MODEL;
+  return row->tied_output && c->tied && (c->task == ARCH_LANGUAGE_MODEL || c->task == ARCH_SEQ2SEQ);
 }
 
 static const struct tensor *find_part(const pare_model *m, const char *name, const char *suffix) {
@@ -187,6 +187,10 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
     return error_set(err, PARE_DATA, "%s: tensor %s: expected F32, F16 or BF16, found %s", t->file, w->name,
                      dtype_name(t->dtype));
   if (!same_shape(&p, t)) return wrong_shape(t, 1, p.shape, err);
+  if (t->rank == 2) { // (1, N): kept, so that it is written as it came
+    p.rank = t->rank;
+    memcpy(p.shape, t->shape, 2 * sizeof *p.shape);
+  }
   const struct encoding *const floats[] = {&encoding_f32, &encoding_f16, &encoding_bf16};
   w->stored = (struct stored){.encoding = floats[p.type], .N = 1, .K = w->N, .part_count = 1};
   p.data = t->data;
@@ -195,11 +199,11 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
   return PARE_OK;
 }
 
-// The table's own name, or its alias; NULL when the file has neither.
+// The table's own name, its alias, or where its copy lies; NULL when the file has none of them.
 static const char *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer,
                              char *buffer) {
-  const char *patterns[2] = {row->name, row->alias};
-  for (int i = 0; i < 2; i++) {
+  const char *patterns[3] = {row->name, row->alias, row->copy};
+  for (int i = 0; i < 3; i++) {
     if (!patterns[i] || !weights_name(buffer, NAME_CAP, prefix, row, patterns[i], layer)) continue;
     const struct tensor *t = tensors_find(&m->tensors, buffer);
     if (t) return t->name;

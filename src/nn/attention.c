@@ -64,15 +64,16 @@ static void head_job(void *context, size_t job, size_t thread) {
   const struct attention_job *j = context;
   const struct nn_attention *a = j->a;
   size_t b = job / a->H, column = job % a->H * a->D, r0 = a->offsets[b], T = a->offsets[b + 1] - r0;
-  size_t ld = size_round_up(T, 16);
+  const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
+  size_t k0 = kv[b], keys = kv[b + 1] - k0, ld = size_round_up(keys, 16);
   float *keys_t = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
   float *scores = keys_t + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
-  transpose_keys(a->k + r0 * a->ldk + column, a->ldk, T, a->D, ld, keys_t);
+  transpose_keys(a->k + k0 * a->ldk + column, a->ldk, keys, a->D, ld, keys_t);
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0);
     struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
                                .keys_t = keys_t,
-                               .values = a->v + r0 * a->ldv + column,
+                               .values = a->v + k0 * a->ldv + column,
                                .out = a->out + (r0 + i0) * a->ldo + column,
                                .ldq = a->ldq,
                                .ldk = ld,
@@ -81,7 +82,7 @@ static void head_job(void *context, size_t job, size_t thread) {
                                .M = M,
                                .D = a->D,
                                .first = i0,
-                               .keys = a->causal ? i0 + M : T,
+                               .keys = a->causal ? i0 + M : keys,
                                .causal = a->causal,
                                .scale = a->scale};
     attention_rows(j->ctx->kernels, &r, scores, ld);
@@ -90,10 +91,11 @@ static void head_job(void *context, size_t job, size_t thread) {
 
 void nn_attention(struct nn_ctx *ctx, const struct nn_attention *a) {
   size_t mark = arena_mark(ctx->arena), longest = 0;
+  const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
   for (size_t b = 0; b < a->B; b++) {
-    size_t T = a->offsets[b + 1] - a->offsets[b];
-    longest = size_max(longest, T);
-    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * T / (a->causal ? 2 : 1);
+    size_t T = a->offsets[b + 1] - a->offsets[b], keys = kv[b + 1] - kv[b];
+    longest = size_max(longest, keys);
+    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * keys / (a->causal ? 2 : 1);
   }
   struct attention_job j = {ctx, a, NULL, scratch_per_thread(longest, a->D)};
   j.scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * j.scratch_bytes);

@@ -1,6 +1,7 @@
 // kvcache.c - see kvcache.h.
 #include "nn/kvcache.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -36,23 +37,31 @@ struct cached_job {
   float *scratch; // (threads, QUERY_BLOCK, cap)
 };
 
+// Columns of one head of T new rows go behind the slot's `past` positions.
+static void append_head(const struct kvcache *c, size_t layer, size_t slot, size_t h, const float *k, size_t ldk,
+                        const float *v, size_t ldv, size_t T) {
+  size_t past = c->len[slot], C = c->H * c->D;
+  float *keys_t = keys_of(c, layer, slot) + h * c->D * c->cap, *values = values_of(c, layer, slot) + h * c->D;
+  for (size_t t = 0; t < T; t++) {
+    for (size_t d = 0; d < c->D; d++) keys_t[d * c->cap + past + t] = k[t * ldk + d];
+    memcpy(values + (past + t) * C, v + t * ldv, c->D * sizeof(float));
+  }
+}
+
 size_t nn_attention_cached_scratch_bytes(size_t threads, size_t positions) {
   return threads * arena_need(QUERY_BLOCK * size_round_up(positions, 16) * sizeof(float));
 }
 
-// One head of one stream: append its columns of the new keys and values, then attend.
+// One head of one stream: append its columns of the new keys and values, then attend; not causal: attend only.
 static void head_job(void *context, size_t job, size_t thread) {
   const struct cached_job *j = context;
   const struct nn_attention *a = j->a;
   const struct kvcache *c = j->c;
   size_t b = job / a->H, h = job % a->H, column = h * a->D, C = c->H * c->D;
   size_t r0 = a->offsets[b], T = a->offsets[b + 1] - r0, slot = j->slots[b], past = c->len[slot];
-  float *keys_t = keys_of(c, j->layer, slot) + h * c->D * c->cap, *values = values_of(c, j->layer, slot) + column;
-  for (size_t t = 0; t < T; t++) {
-    const float *k = a->k + (r0 + t) * a->ldk + column;
-    for (size_t d = 0; d < a->D; d++) keys_t[d * c->cap + past + t] = k[d];
-    memcpy(values + (past + t) * C, a->v + (r0 + t) * a->ldv + column, a->D * sizeof(float));
-  }
+  const float *keys_t = keys_of(c, j->layer, slot) + h * c->D * c->cap, *values = values_of(c, j->layer, slot) + column;
+  if (a->causal)
+    append_head(c, j->layer, slot, h, a->k + r0 * a->ldk + column, a->ldk, a->v + r0 * a->ldv + column, a->ldv, T);
   float *scores = j->scratch + thread * QUERY_BLOCK * c->cap;
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0);
@@ -67,15 +76,15 @@ static void head_job(void *context, size_t job, size_t thread) {
                                .M = M,
                                .D = a->D,
                                .first = past + i0,
-                               .keys = past + i0 + M,
-                               .causal = true,
+                               .keys = a->causal ? past + i0 + M : past,
+                               .causal = a->causal,
                                .scale = a->scale};
     attention_rows(j->ctx->kernels, &r, scores, c->cap);
   }
 }
 
-void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struct kvcache *c, size_t layer,
-                         const size_t *slots) {
+static void attend(struct nn_ctx *ctx, const struct nn_attention *a, const struct kvcache *c, size_t layer,
+                   const size_t *slots) {
   size_t mark = arena_mark(ctx->arena);
   struct cached_job j = {.ctx = ctx, .a = a, .c = c, .slots = slots, .layer = layer};
   j.scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * QUERY_BLOCK * c->cap * sizeof(float));
@@ -83,8 +92,40 @@ void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struc
   arena_reset(ctx->arena, mark);
   for (size_t b = 0; b < a->B; b++) {
     size_t T = a->offsets[b + 1] - a->offsets[b];
-    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * (c->len[slots[b]] + (T + 1) / 2);
+    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * (c->len[slots[b]] + (a->causal ? (T + 1) / 2 : 0));
   }
+}
+
+void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struct kvcache *c, size_t layer,
+                         const size_t *slots) {
+  assert(a->causal);
+  attend(ctx, a, c, layer, slots);
+}
+
+void nn_attention_stored(struct nn_ctx *ctx, const struct nn_attention *a, const struct kvcache *c, size_t layer,
+                         const size_t *slots) {
+  assert(!a->causal);
+  attend(ctx, a, c, layer, slots);
+}
+
+struct append_job {
+  struct kvcache *c;
+  size_t layer;
+  const float *k, *v;
+  const size_t *offsets, *slots;
+};
+
+static void append_job(void *context, size_t job, size_t thread) {
+  (void)thread;
+  const struct append_job *j = context;
+  size_t b = job / j->c->H, h = job % j->c->H, C = j->c->H * j->c->D, at = j->offsets[b] * C + h * j->c->D;
+  append_head(j->c, j->layer, j->slots[b], h, j->k + at, C, j->v + at, C, j->offsets[b + 1] - j->offsets[b]);
+}
+
+void kvcache_append(struct nn_ctx *ctx, struct kvcache *c, size_t layer, const float *k, const float *v,
+                    const size_t *offsets, const size_t *slots, size_t B) {
+  struct append_job j = {c, layer, k, v, offsets, slots};
+  pool_run(ctx->pool, append_job, &j, B * c->H);
 }
 
 void kvcache_advance(struct kvcache *c, const size_t *slots, const size_t *offsets, size_t B) {

@@ -28,6 +28,15 @@ void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struc
 size_t nn_attention_cached_scratch_bytes(size_t threads, size_t positions);
 void kvcache_advance(struct kvcache *c, const size_t *slots, const size_t *offsets, size_t B);
 
+// Attention of new rows over what lies in their slots already, not causal: an encoder-decoder's cross-attention.
+// Several sequences may read one slot. k and v of a are not read.
+void nn_attention_stored(struct nn_ctx *ctx, const struct nn_attention *a, const struct kvcache *c, size_t layer,
+                         const size_t *slots);
+// Puts keys and values (rows, C) of sequences b = rows offsets[b] .. offsets[b + 1] behind what slots[b] holds, in
+// layer `layer`; kvcache_advance moves len on once all layers are there.
+void kvcache_append(struct nn_ctx *ctx, struct kvcache *c, size_t layer, const float *k, const float *v,
+                    const size_t *offsets, const size_t *slots, size_t B);
+
 // Stream `to` becomes a copy of stream `from` (a beam that splits).
 void kvcache_copy(struct kvcache *c, size_t from, size_t to);
 

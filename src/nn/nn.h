@@ -81,13 +81,13 @@ size_t nn_embed_scratch_bytes(size_t threads, size_t C);
 void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weight *gamma, const struct weight *beta,
                  float eps, size_t rows, size_t C, float *y);
 
-// Self-attention over ragged sequences. q, k, v: (rows, ld*), head h at columns h * D .. ; out (rows, C) with C = H *
-// D. Sequence b is rows offsets[b] .. offsets[b + 1]. causal: position i sees 0 .. i. scores = (q . k) * scale,
-// softmax, times v.
+// Attention over ragged sequences. q, k, v: (rows, ld*), head h at columns h * D .. ; out (rows, C) with C = H *
+// D. Sequence b is rows offsets[b] .. offsets[b + 1], of the keys and values too unless kv_offsets gives them others
+// (cross-attention, not causal). causal: position i sees 0 .. i. scores = (q . k) * scale, softmax, times v.
 struct nn_attention {
   const float *q, *k, *v;
   size_t ldq, ldk, ldv;
-  const size_t *offsets;
+  const size_t *offsets, *kv_offsets; // (B + 1); kv_offsets NULL: self-attention
   size_t B, H, D;
   float scale;
   bool causal;

@@ -56,9 +56,10 @@ static void quantize_one(void *context, size_t i, size_t thread) {
   if (j->status[i]) return;
   if (item->scheme) {
     j->status[i] = measure(j->m->kernels, &item->weight->stored, r, &j->errors[i]);
-  } else { // a vector was one row of width N: write it with the rank it came with
-    r->stored.parts[0].rank = 1;
-    r->stored.parts[0].shape[0] = item->weight->N;
+  } else { // a vector was one row of width N: write it with the shape it came with
+    const struct part *source = &item->weight->stored.parts[0];
+    r->stored.parts[0].rank = source->rank;
+    memcpy(r->stored.parts[0].shape, source->shape, sizeof source->shape);
   }
 }
 

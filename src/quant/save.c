@@ -114,11 +114,14 @@ static json_t *bitsandbytes_config(const struct plan *p) {
                    "llm_int8_enable_fp32_cpu_offload", 0, "llm_int8_has_fp16_weight", 0, "llm_int8_skip_modules", skip);
 }
 
-static json_t *compressed_tensors_config(const struct plan *p) {
+static json_t *compressed_tensors_config(const pare_model *m, const struct plan *p) {
   const char *strategy = p->scheme->encoding == &encoding_int8_tensor ? "tensor" : "channel";
   json_t *ignore = json_array();
   for (size_t i = 0; i < p->count; i++) {
     const struct plan_item *item = &p->items[i];
+    // A tied output has no tensor of its own, yet the other tool would look for one in 8 bits.
+    if (item->row->tied_output && weights_is_linear(item->row, &m->config))
+      json_array_append_new(ignore, json_string("lm_head"));
     if (item->row->role != ROLE_LINEAR || !item->scheme || item->scheme->method != &method_cast) continue;
     json_array_append_new(ignore, json_stringn(item->weight->name, strlen(item->weight->name) - strlen(".weight")));
   }
@@ -166,7 +169,7 @@ static enum pare_status write_config(const pare_model *m, const struct plan *p, 
   if (p->method_name) {
     json_t *q = !strcmp(p->method_name, "pare")           ? pare_config(p)
                 : !strcmp(p->method_name, "bitsandbytes") ? bitsandbytes_config(p)
-                                                          : compressed_tensors_config(p);
+                                                          : compressed_tensors_config(m, p);
     json_object_set_new(config, "quantization_config", q);
   }
   return save_json(dir, "config.json", config, err);

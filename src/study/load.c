@@ -218,7 +218,7 @@ static enum pare_status check_list(const struct loading *l, const struct field *
   for (size_t i = 0; !status && i < json_array_size(list); i++) {
     const json_t *item = json_array_get(list, i);
     char below[256];
-    snprintf(below, sizeof below, "%s.%zu", path, i);
+    snprintf(below, sizeof below, "%.200s.%zu", path, i);
     if (f->kind == FIELD_SECTIONS) {
       status = check_section(l, f->section, item, below);
     } else {
@@ -272,7 +272,7 @@ static enum pare_status check_section(const struct loading *l, const struct sect
   json_object_foreach((json_t *)node, key, value) {
     size_t i = 0;
     char below[256];
-    snprintf(below, sizeof below, "%s%s%.100s", path, *path ? "." : "", key);
+    snprintf(below, sizeof below, "%.140s%s%.100s", path, *path ? "." : "", key);
     while (i < s->count && strcmp(s->fields[i].name, key)) i++;
     if (i == s->count)
       return error_set(l->err, PARE_DATA, "%s:%d: unknown key %.80s (the keys: docs/studies.md)", l->file,

@@ -64,7 +64,9 @@ static void group_free(struct group *g) {
 static enum pare_status group_add(struct group *g, size_t i, const pare_model *m, const struct pare_text *text,
                                   size_t max_tokens, bool only_first, struct pare_error *err) {
   enum pare_status s = model_tokenize(m, text, max_tokens, only_first, &g->encoded[i], err);
-  if (!s) g->sequences[i] = (struct pare_sequence){g->encoded[i].ids, g->encoded[i].types, g->encoded[i].len};
+  if (!s)
+    g->sequences[i] =
+        (struct pare_sequence){.ids = g->encoded[i].ids, .types = g->encoded[i].types, .len = g->encoded[i].len};
   return s;
 }
 

@@ -1,20 +1,21 @@
-// generate.c - see generate.h. Prompts go through in groups; a group's streams step together, one row each, until all
-// have ended.
+// generate.c - see generate.h: a language model going on from its prompts. Prompts go through in groups; a group's
+// streams step together, one row each, until all have ended.
 //
 // Text is made from all new ids at each step, since a character may span tokens; what could still change (the bytes of
 // an unfinished character, or the beginning of a stop string) is held back until it is settled.
 #include "task/generate.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "base/utf8.h"
+#include "task/generation_config.h"
 #include "task/sample.h"
+#include "task/search.h"
 
-enum { GROUP = 16, MAX_EOS = 16, DEFAULT_TOKENS = 128 };
+enum { GROUP = 16, DEFAULT_TOKENS = 128 };
 
 struct stream {
   size_t index; // of the prompt
@@ -35,43 +36,12 @@ struct generator {
   const struct pare_generate_options *o;
   struct decoder *decoder;
   struct sampler_scratch *scratch;
-  float *logits; // (GROUP, V)
-  uint32_t eos[MAX_EOS];
-  size_t eos_count, longest_stop;
+  float *logits;                   // (GROUP, V)
+  struct generation_config config; // of which a language model uses the end-of-text ids
+  size_t longest_stop;
   struct stream streams[GROUP];
   size_t count;
 };
-
-static void add_eos(struct generator *g, const json_t *v) {
-  json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
-  if (id >= 0 && (uint64_t)id < g->m->config.V && g->eos_count < MAX_EOS) g->eos[g->eos_count++] = (uint32_t)id;
-}
-
-// One id, or a list of them.
-static void add_all_eos(struct generator *g, const json_t *v) {
-  add_eos(g, v);
-  for (size_t i = 0; i < json_array_size(v); i++) add_eos(g, json_array_get(v, i));
-}
-
-// generation_config.json speaks before config.json, as in transformers.
-static enum pare_status read_eos(struct generator *g, struct pare_error *err) {
-  char *dir = model_directory(g->m->path), *file = dir ? path_join(dir, "generation_config.json") : NULL;
-  json_t *config = NULL;
-  enum pare_status s = file ? PARE_OK : error_no_memory(err);
-  if (!s && file_exists(file)) s = json_file_load(file, &config, err);
-  add_all_eos(g, json_object_get(config, "eos_token_id"));
-  if (!g->eos_count) add_all_eos(g, json_object_get(g->m->config_json, "eos_token_id"));
-  json_decref(config);
-  free(dir);
-  free(file);
-  return s;
-}
-
-static bool is_eos(const struct generator *g, uint32_t id) {
-  for (size_t i = 0; i < g->eos_count; i++)
-    if (g->eos[i] == id) return true;
-  return false;
-}
 
 static enum pare_status stream_begin(struct generator *g, struct stream *s, size_t index,
                                      const struct pare_text *prompt, struct pare_error *err) {
@@ -144,7 +114,7 @@ static enum pare_status advance(struct generator *g, struct stream *s, float *lo
   if (isnan(logits[id]))
     return error_set(err, PARE_DATA, "%s: prompt %zu, token %zu: the logits are not numbers", g->m->path, s->index,
                      s->len);
-  if (is_eos(g, id)) {
+  if (id_list_has(&g->config.eos, id)) {
     s->finish = PARE_FINISH_EOS;
     s->done = true;
   } else {
@@ -160,7 +130,7 @@ static enum pare_status prefill(struct generator *g, struct pare_error *err) {
   for (size_t i = 0; !s && i < g->count; i++) {
     struct stream *q = &g->streams[i];
     decoder_reset(g->decoder, i);
-    struct decoder_step step = {i, q->ids, q->len};
+    struct decoder_step step = {.slot = i, .ids = q->ids, .len = q->len};
     s = decoder_run(g->decoder, &step, 1, g->logits, err);
     if (!s) s = advance(g, q, g->logits, err);
   }
@@ -174,7 +144,7 @@ static enum pare_status step_all(struct generator *g, bool *any, struct pare_err
   for (size_t i = 0; i < g->count; i++) {
     struct stream *q = &g->streams[i];
     if (q->done) continue;
-    steps[n] = (struct decoder_step){i, &q->ids[q->len - 1], 1};
+    steps[n] = (struct decoder_step){.slot = i, .ids = &q->ids[q->len - 1], .len = 1};
     live[n++] = q;
   }
   *any = n > 0;
@@ -190,7 +160,8 @@ static enum pare_status finish_group(struct generator *g, struct pare_generation
     uint32_t *ids = malloc((n ? n : 1) * sizeof *ids);
     if (!ids) return error_no_memory(err);
     memcpy(ids, q->ids + q->prompt_len, n * sizeof *ids);
-    out[q->index] = (struct pare_generation){q->text, q->text_len, ids, n, q->finish};
+    out[q->index] =
+        (struct pare_generation){.text = q->text, .text_len = q->text_len, .ids = ids, .count = n, .finish = q->finish};
     q->text = NULL;
   }
   return PARE_OK;
@@ -229,6 +200,28 @@ void generation_free(struct pare_generation *g) {
   *g = (struct pare_generation){0};
 }
 
+// A language model that is only asked to go on, greedily or by draws, streams its text; everything else is a search.
+static bool by_search(const pare_model *m, const struct pare_generate_options *o) {
+  bool lengths = (o->min_tokens && o->min_tokens != PARE_OFF) || (o->no_repeat_ngram && o->no_repeat_ngram != PARE_OFF);
+  return m->config.task == ARCH_SEQ2SEQ || o->beams > 1 || lengths;
+}
+
+static enum pare_status run_streams(struct generator *g, const struct pare_text *prompts, size_t n,
+                                    struct pare_generation *out, struct pare_error *err) {
+  pare_model *m = g->m;
+  size_t slots = size_max(1, size_min(size_min(n, GROUP), DECODER_MAX_TOKENS / m->config.P));
+  enum pare_status s =
+      decoder_open(m, slots, model_max_tokens(m), size_max(model_max_tokens(m), slots), &g->decoder, err);
+  if (!s) s = sampler_scratch_new(m->config.V, &g->scratch, err);
+  if (!s && !(g->logits = malloc(slots * m->config.V * sizeof *g->logits))) s = error_no_memory(err);
+  for (size_t first = 0; !s && first < n; first += slots)
+    s = run_group(g, prompts, first, size_min(slots, n - first), out, err);
+  free(g->logits);
+  sampler_scratch_free(g->scratch);
+  decoder_close(g->decoder);
+  return s;
+}
+
 enum pare_status generate_run(pare_model *m, const struct pare_text *prompts, size_t n,
                               const struct pare_generate_options *o, struct pare_generation *out,
                               struct pare_error *err) {
@@ -237,18 +230,12 @@ enum pare_status generate_run(pare_model *m, const struct pare_text *prompts, si
   if (n) memset(out, 0, n * sizeof *out); // n = 0 may come with no array at all
   g->m = m;
   g->o = o;
-  size_t slots = size_max(1, size_min(size_min(n, GROUP), DECODER_MAX_TOKENS / m->config.P));
   enum pare_status s = check(m, o, g, err);
-  if (!s) s = read_eos(g, err);
-  if (!s) s = decoder_open(m, slots, model_max_tokens(m), size_max(model_max_tokens(m), slots), &g->decoder, err);
-  if (!s) s = sampler_scratch_new(m->config.V, &g->scratch, err);
-  if (!s && !(g->logits = malloc(slots * m->config.V * sizeof *g->logits))) s = error_no_memory(err);
-  for (size_t first = 0; !s && first < n; first += slots)
-    s = run_group(g, prompts, first, size_min(slots, n - first), out, err);
+  if (!s) s = generation_config_load(m, &g->config, err);
+  if (!s)
+    s = by_search(m, o) ? search_run(m, prompts, n, o, &g->config, out, err) : run_streams(g, prompts, n, out, err);
   for (size_t i = 0; s && i < n; i++) generation_free(&out[i]);
-  free(g->logits);
-  sampler_scratch_free(g->scratch);
-  decoder_close(g->decoder);
+  generation_config_free(&g->config);
   free(g);
   return s;
 }

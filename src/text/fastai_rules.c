@@ -107,12 +107,11 @@ static size_t repeated_word(const uint32_t *c, size_t n, size_t start, size_t *w
     size_t end = at + len;
     if (end < n && char_is(c[end], KIND_WORD)) break;
     space = run_of(c, n, end, KIND_SPACE);
-    if (space == 0 && found < 2) break; // two words alone are no repetition
     found++;
     last_end = end;
     if (space == 0) break;
   }
-  if (found < 3) return 0;
+  if (found < 3) return 0; // two words are no repetition
   *times = found;
   *rest = last_end;
   return last_end < n ? last_end + 1 : n;

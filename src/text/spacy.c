@@ -94,7 +94,7 @@ static bool add_at_infixes(struct spacy_text *t, size_t start, size_t end) {
   size_t n = end - start, from = 0, len;
   for (size_t i = 0; i < n; i += len ? len : 1) {
     len = spacy_infix(c, n, i);
-    if (len == 0 || i == 0) continue; // spaCy passes over an infix at the very start
+    if (len == 0) continue;
     if (i > from && !add_token(t, start + from, start + i)) return false;
     if (!add_token(t, start + i, start + i + len)) return false;
     from = i + len;

@@ -31,7 +31,11 @@ expect 64 generate "$lm" x --top-p 2
 expect 64 generate "$lm" x --temperature 0 --top-k 4
 expect 64 generate "$lm" x --stream --json
 expect 64 generate "$lm" x y --stream
-expect 69 generate "$lm" x --beams 4
+expect 64 generate "$lm" x --beams 65
+expect 64 generate "$lm" x --beams 2 --temperature 1
+expect 64 generate "$lm" x --beams 2 --early-stopping maybe
+expect 0 generate "$lm" 'The quick brown fox' --beams 4 --max-tokens 9 --min-tokens 9 --json
+holds '(.ids | length) == 9'
 expect 64 generate agnews-gpt2 x
 says 'not a language model'
 expect 65 generate "$lm" "$(printf 'q%.0s' $(seq 200))"

@@ -4,7 +4,8 @@
 
 static void every_scheme_gives_the_same_bits(void **state) {
   (void)state;
-  static const char *const names[] = {"gpt2-cls", "gpt2-lm", "gpt2-lm-untied", "bert", "distilbert"};
+  static const char *const names[] = {"gpt2-cls",   "gpt2-lm", "gpt2-lm-untied", "bert",
+                                      "distilbert", "bart",    "bart-cls"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     char folder[1024];
     snprintf(folder, sizeof folder, "%s/golden/data/models/%s", TEST_DIR, names[i]);
@@ -17,7 +18,8 @@ static void shipped_models_give_the_same_bits(void **state) {
   static uint32_t ids[24], pair[17];
   for (uint32_t i = 0; i < 24; i++) ids[i] = 17 + i * 331 % 8000;
   for (uint32_t i = 0; i < 17; i++) pair[i] = 101 + i * 97 % 8000;
-  struct same_bits_cases c = {.q = {{ids, NULL, 24}, {pair, NULL, 17}, {ids + 3, NULL, 1}}, .n = 3};
+  struct same_bits_cases c = {.q = {{.ids = ids, .len = 24}, {.ids = pair, .len = 17}, {.ids = ids + 3, .len = 1}},
+                              .n = 3};
   static const char *const schemes[] = {"f32", "int8", "nf4"};
   for (size_t i = 0; i < 3; i++) same_bits_scheme(PROJECT_DIR "/models/agnews-gpt2", schemes[i], &c);
 }

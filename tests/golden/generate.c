@@ -134,7 +134,7 @@ static void read_in_pieces(struct decoder *d, size_t slot, const uint32_t *ids, 
   struct pare_error err = {0};
   decoder_reset(d, slot);
   for (size_t i = 0; i < n; i += piece) {
-    struct decoder_step step = {slot, ids + i, size_min(piece, n - i)};
+    struct decoder_step step = {.slot = slot, .ids = ids + i, .len = size_min(piece, n - i)};
     must(decoder_run(d, &step, 1, logits, &err), &err);
   }
   assert_int_equal(decoder_length(d, slot), n);
@@ -147,7 +147,7 @@ static void check_steps(const char *dir) {
   uint32_t ids[N];
   for (uint32_t i = 0; i < N; i++) ids[i] = (7 + i * i * 31) % (uint32_t)m->config.V;
   size_t V = m->config.V, count;
-  struct golden_case whole = {ids, (uint8_t[N]){0}, N};
+  struct golden_case whole = {.ids = ids, .types = (uint8_t[N]){0}, .len = N};
   float *all = golden_run(m, &whole, &count), *logits = calloc(3 * V, sizeof *logits);
   const float *last = all + (N - 1) * V;
   struct decoder *d;
@@ -162,7 +162,9 @@ static void check_steps(const char *dir) {
   read_in_pieces(d, 0, ids, N - 1, 7, logits);
   read_in_pieces(d, 1, ids, 3, 3, logits);
   decoder_copy(d, 0, 2);
-  struct decoder_step steps[3] = {{0, ids + N - 1, 1}, {1, ids + 3, 2}, {2, ids + N - 1, 1}};
+  struct decoder_step steps[3] = {{.slot = 0, .ids = ids + N - 1, .len = 1},
+                                  {.slot = 1, .ids = ids + 3, .len = 2},
+                                  {.slot = 2, .ids = ids + N - 1, .len = 1}};
   must(decoder_run(d, steps, 3, logits, &err), &err);
   assert_memory_equal(logits, last, V * sizeof *logits);
   assert_memory_equal(logits + V, all + 4 * V, V * sizeof *logits);
@@ -202,7 +204,7 @@ static void a_full_step(void **state) {
   uint32_t ids[SLOTS * P];
   for (uint32_t i = 0; i < SLOTS * P; i++) ids[i] = (5 + i * i * 17) % (uint32_t)V;
   struct decoder_step steps[SLOTS];
-  for (size_t b = 0; b < SLOTS; b++) steps[b] = (struct decoder_step){b, ids + b * P, P};
+  for (size_t b = 0; b < SLOTS; b++) steps[b] = (struct decoder_step){.slot = b, .ids = ids + b * P, .len = P};
   float *together = calloc(SLOTS * V, sizeof *together), *alone = calloc(V, sizeof *alone);
   struct decoder *d;
   must(decoder_open(m, SLOTS, 0, SLOTS * P, &d, &err), &err);
@@ -211,7 +213,8 @@ static void a_full_step(void **state) {
     read_in_pieces(d, b, steps[b].ids, P, 9, alone);
     assert_memory_equal(alone, together + b * V, V * sizeof *alone);
   }
-  assert_int_equal(decoder_run(d, &(struct decoder_step){0, ids, 1}, 1, alone, &err), PARE_USAGE); // no room left
+  assert_int_equal(decoder_run(d, &(struct decoder_step){.slot = 0, .ids = ids, .len = 1}, 1, alone, &err),
+                   PARE_USAGE); // no room left
   decoder_close(d);
   free(together);
   free(alone);
@@ -356,8 +359,10 @@ static void refusals(void **state) {
   must(decoder_open(m, 1, 8, 8, &d, &err), &err);
   uint32_t ids[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, bad = (uint32_t)m->config.V;
   float *logits = calloc(m->config.V, sizeof *logits);
-  assert_int_equal(decoder_run(d, &(struct decoder_step){0, ids, 9}, 1, logits, &err), PARE_USAGE);
-  assert_int_equal(decoder_run(d, &(struct decoder_step){0, &bad, 1}, 1, logits, &err), PARE_DATA);
+  assert_int_equal(decoder_run(d, &(struct decoder_step){.slot = 0, .ids = ids, .len = 9}, 1, logits, &err),
+                   PARE_USAGE);
+  assert_int_equal(decoder_run(d, &(struct decoder_step){.slot = 0, .ids = &bad, .len = 1}, 1, logits, &err),
+                   PARE_DATA);
   free(logits);
   decoder_close(d);
   model_close(m);

@@ -44,7 +44,14 @@ struct golden_case {
   uint32_t *ids;
   uint8_t *types;
   size_t len;
+  uint32_t *decoder_ids; // NULL: none
+  size_t decoder_len;
 };
+
+static inline struct pare_sequence golden_sequence(const struct golden_case *c) {
+  return (struct pare_sequence){
+      .ids = c->ids, .types = c->types, .len = c->len, .decoder_ids = c->decoder_ids, .decoder_len = c->decoder_len};
+}
 
 static inline struct golden_case golden_read(const json_t *j) {
   const json_t *ids = json_object_get(j, "ids"), *types = json_object_get(j, "types");
@@ -55,21 +62,28 @@ static inline struct golden_case golden_read(const json_t *j) {
     c.ids[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
     if (types) c.types[i] = (uint8_t)json_integer_value(json_array_get(types, i));
   }
+  const json_t *decoder = json_object_get(j, "decoder_ids");
+  if (!decoder) return c;
+  c.decoder_len = json_array_size(decoder);
+  c.decoder_ids = calloc(c.decoder_len, sizeof *c.decoder_ids);
+  for (size_t i = 0; i < c.decoder_len; i++)
+    c.decoder_ids[i] = (uint32_t)json_integer_value(json_array_get(decoder, i));
   return c;
 }
 
 static inline void golden_free(struct golden_case *c) {
   free(c->ids);
   free(c->types);
+  free(c->decoder_ids);
 }
 
 static inline float *golden_run(pare_model *m, const struct golden_case *c, size_t *count) {
   struct pare_error err = {0};
   pare_session *s;
   must(session_open(m, 0, &s, &err), &err);
-  *count = session_rows(m, c->len) * session_columns(m);
+  struct pare_sequence q = golden_sequence(c);
+  *count = session_sequence_rows(m, &q) * session_columns(m);
   float *logits = calloc(*count, sizeof *logits);
-  struct pare_sequence q = {c->ids, c->types, c->len};
   must(session_logits(s, &q, 1, logits, &err), &err);
   session_close(s);
   return logits;

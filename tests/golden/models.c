@@ -40,7 +40,7 @@ static void check_folder(const char *folder, const json_t *cases) {
 
 static void logits_equal_transformers(void **state) {
   (void)state;
-  each_golden(TEST_DIR "/golden/data/models", 15, check_folder);
+  each_golden(TEST_DIR "/golden/data/models", 19, check_folder);
 }
 
 // Copies a folder with another config.json into a temporary directory and opens it.

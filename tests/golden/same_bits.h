@@ -38,9 +38,9 @@ static inline float *same_bits_run_alone(pare_model *m, const struct same_bits_c
   float *out = calloc(c->total, sizeof *out), *at = out;
   for (size_t i = 0; i < c->n; i++) {
     pare_session *s;
-    must(session_open(m, c->q[i].len, &s, &err), &err);
+    must(session_open(m, size_max(c->q[i].len, c->q[i].decoder_len), &s, &err), &err);
     must(session_logits(s, &c->q[i], 1, at, &err), &err);
-    at += session_rows(m, c->q[i].len) * session_columns(m);
+    at += session_sequence_rows(m, &c->q[i]) * session_columns(m);
     session_close(s);
   }
   return out;
@@ -72,7 +72,7 @@ static inline void same_bits_check_model(const char *what, const char *dir, stru
       must(model_open(&same_bits_engines[t][e], dir, &m, &err), &err);
       c->total = 0;
       size_t tokens = m->config.P;
-      for (size_t i = 0; i < c->n; i++) c->total += session_rows(m, c->q[i].len) * session_columns(m);
+      for (size_t i = 0; i < c->n; i++) c->total += session_sequence_rows(m, &c->q[i]) * session_columns(m);
       char how[100];
       snprintf(how, sizeof how, "%s, %zu thread(s)", same_bits_engines[t][e].kernels->name, t + 1);
       float *alone = same_bits_run_alone(m, c), *one = same_bits_run_batch(m, c, 8 * tokens),
@@ -117,7 +117,7 @@ static inline void same_bits_all_schemes(const char *source) {
   struct same_bits_cases c = {.n = size_min(json_array_size(golden), SAME_BITS_CASES)};
   for (size_t i = 0; i < c.n; i++) {
     read[i] = golden_read(json_array_get(golden, i));
-    c.q[i] = (struct pare_sequence){read[i].ids, read[i].types, read[i].len};
+    c.q[i] = golden_sequence(&read[i]);
   }
   size_t count;
   const struct scheme *all = schemes_all(&count);

@@ -37,7 +37,7 @@ static int setup(void **state) {
 static size_t make_sequences(const size_t *lengths, size_t n, struct pare_sequence *out) {
   size_t at = 0;
   for (size_t i = 0; i < n; i++) {
-    out[i] = (struct pare_sequence){ids + at, types + at, lengths[i]};
+    out[i] = (struct pare_sequence){.ids = ids + at, .types = types + at, .len = lengths[i]};
     at += lengths[i];
   }
   assert_true(at <= MOST_TOKENS);
@@ -163,20 +163,24 @@ static void what_cannot_be_computed_is_refused_by_place(void **state) {
   must(session_open(m, 0, &s, &err), &err);
   uint32_t bad_ids[3] = {1, 42, 43}, far[1] = {UINT32_MAX};
   uint8_t bad_types[3] = {0, 2, 1};
-  struct pare_sequence good = {ids, NULL, 4};
-  refuse(s, (struct pare_sequence[]){good, {bad_ids, NULL, 3}}, 2,
+  struct pare_sequence good = {.ids = ids, .types = NULL, .len = 4};
+  refuse(s, (struct pare_sequence[]){good, {.ids = bad_ids, .types = NULL, .len = 3}}, 2,
          NEEDLES(f->dir.temp, "sequence 1, token 2", "id 43", "43"));
-  refuse(s, (struct pare_sequence[]){{far, NULL, 1}}, 1, NEEDLES("sequence 0, token 0", "id 4294967295"));
-  refuse(s, (struct pare_sequence[]){good, good, {ids, bad_types, 3}}, 3,
+  refuse(s, (struct pare_sequence[]){{.ids = far, .types = NULL, .len = 1}}, 1,
+         NEEDLES("sequence 0, token 0", "id 4294967295"));
+  refuse(s, (struct pare_sequence[]){good, good, {.ids = ids, .types = bad_types, .len = 3}}, 3,
          NEEDLES("sequence 2, token 1", "token type 2", "below 2"));
-  refuse(s, (struct pare_sequence[]){good, {ids, NULL, 0}}, 2,
+  refuse(s, (struct pare_sequence[]){good, {.ids = ids, .types = NULL, .len = 0}}, 2,
          NEEDLES("sequence 1", "expected 1 to 70 tokens", "found 0"));
-  refuse(s, (struct pare_sequence[]){{ids, NULL, 71}}, 1, NEEDLES("sequence 0", "expected 1 to 70 tokens", "found 71"));
-  refuse(s, (struct pare_sequence[]){{ids, NULL, SIZE_MAX}}, 1, NEEDLES("found 18446744073709551615"));
+  refuse(s, (struct pare_sequence[]){{.ids = ids, .types = NULL, .len = 71}}, 1,
+         NEEDLES("sequence 0", "expected 1 to 70 tokens", "found 71"));
+  refuse(s, (struct pare_sequence[]){{.ids = ids, .types = NULL, .len = SIZE_MAX}}, 1,
+         NEEDLES("found 18446744073709551615"));
   assert_int_equal(session_logits(s, NULL, 0, NULL, &err), PARE_OK);
   session_close(s);
   must(session_open(m, 8, &s, &err), &err); // a small session takes no longer sequence
-  refuse(s, (struct pare_sequence[]){{ids, NULL, 9}}, 1, NEEDLES("expected 1 to 8 tokens", "found 9"));
+  refuse(s, (struct pare_sequence[]){{.ids = ids, .types = NULL, .len = 9}}, 1,
+         NEEDLES("expected 1 to 8 tokens", "found 9"));
   session_close(s);
   model_close(m);
   files_close(f);
@@ -194,8 +198,8 @@ static void token_types_are_ignored_where_there_are_none(void **state) {
   must(session_open(m, 0, &s, &err), &err);
   uint8_t odd[4] = {255, 0, 9, 1};
   float with[3], without[3];
-  must(session_logits(s, &(struct pare_sequence){ids, odd, 4}, 1, with, &err), &err);
-  must(session_logits(s, &(struct pare_sequence){ids, NULL, 4}, 1, without, &err), &err);
+  must(session_logits(s, &(struct pare_sequence){.ids = ids, .types = odd, .len = 4}, 1, with, &err), &err);
+  must(session_logits(s, &(struct pare_sequence){.ids = ids, .types = NULL, .len = 4}, 1, without, &err), &err);
   assert_memory_equal(with, without, sizeof with);
   session_close(s);
   model_close(m);
@@ -243,7 +247,7 @@ static void no_numbers_do_no_harm(void **state) {
         fill(f, f->list[v % f->count].name, values[v]);
         fill(f, f->list[f->count / 2].name, values[v]);
         pare_model *m = files_model(f, &engines[e]);
-        struct golden_case c = {ids, types, 31};
+        struct golden_case c = {.ids = ids, .types = types, .len = 31};
         free(golden_run(m, &c, &columns));
         model_close(m);
         files_close(f);

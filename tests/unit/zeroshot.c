@@ -50,7 +50,9 @@ static void raw_logits(struct nli *n, const char *premise, const char *hypothesi
   pair.pair_len = hypothesis ? strlen(hypothesis) : 0;
   must(model_tokenize(n->model, &pair, 0, false, &e, &err), &err);
   assert_false(e.truncated);
-  must(session_logits(n->session, &(struct pare_sequence){e.ids, e.types, e.len}, 1, logits, &err), &err);
+  must(session_logits(n->session, &(struct pare_sequence){.ids = e.ids, .types = e.types, .len = e.len}, 1, logits,
+                      &err),
+       &err);
   encoded_free(&e);
 }
 
