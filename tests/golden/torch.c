@@ -18,7 +18,7 @@ static int setup(void **state) {
 
 static float *logits_of(const char *path, size_t *count) {
   static const uint32_t ids[] = {1, 5, 2, 9, 3};
-  struct golden_case c = {(uint32_t *)(uintptr_t)ids, (uint8_t[5]){0}, 5};
+  struct golden_case c = {.ids = (uint32_t *)(uintptr_t)ids, .types = (uint8_t[5]){0}, .len = 5};
   struct pare_error err = {0};
   pare_model *m;
   must(model_open(&engine, path, &m, &err), &err);
@@ -154,7 +154,7 @@ static void answers_as_fastai(const char *path, const json_t *cases) {
     must(model_tokenize(m, &(struct pare_text){.text = text, .len = strlen(text)}, 0, false, &e, &err), &err);
     assert_int_equal(e.len, json_array_size(ids));
     for (size_t k = 0; k < e.len; k++) assert_int_equal(e.ids[k], json_integer_value(json_array_get(ids, k)));
-    struct golden_case g = {e.ids, e.types, e.len};
+    struct golden_case g = {.ids = e.ids, .types = e.types, .len = e.len};
     size_t count;
     float *logits = golden_run(m, &g, &count);
     double sum = 0;
