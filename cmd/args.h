@@ -66,6 +66,8 @@ struct args {
 enum pare_status args_parse(const struct arg_spec *spec, int argc, char **argv, void *values, struct args *out,
                             struct pare_error *err);
 void args_free(struct args *a);
+// The value of an option that takes a number with a point; text NULL (not given): 0. PARE_USAGE names the option.
+enum pare_status args_real(const char *text, const char *option, double *out, struct pare_error *err);
 // The whole command: parse, then --help or spec->run.
 enum pare_status args_run(const struct arg_spec *spec, int argc, char **argv, void *values, struct pare_error *err);
 

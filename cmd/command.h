@@ -20,6 +20,7 @@ enum pare_status cmd_summarize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_perplexity(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_quantize(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_convert(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_train(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_eval(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_report(int argc, char **argv, struct pare_error *err);

@@ -47,7 +47,7 @@ enum pare_status evaluation_options(const struct evaluation *e, const struct lab
       .command = args->command,
   };
   enum pare_status status =
-      generation_real(e->repetition_penalty, "repetition-penalty", &out->generate.repetition_penalty, err);
+      args_real(e->repetition_penalty, "repetition-penalty", &out->generate.repetition_penalty, err);
   return status == PARE_OK ? sampling_options(&e->sampling, &out->generate, err) : status;
 }
 

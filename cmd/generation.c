@@ -1,7 +1,6 @@
 // generation.c - see generation.h.
 #include "generation.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,18 +27,6 @@ const struct arg_option generation_table[GENERATION_OPTIONS] = {
      "above 1: make tokens seen before less likely"},
 };
 
-enum pare_status generation_real(const char *text, const char *option, double *out, struct pare_error *err) {
-  *out = 0;
-  if (!text) return PARE_OK;
-  char *end;
-  errno = 0;
-  double x = strtod(text, &end);
-  if (end == text || *end || errno)
-    return error_set(err, PARE_USAGE, "--%s: expected a number, found '%s'", option, text);
-  *out = x;
-  return PARE_OK;
-}
-
 static enum pare_status early_stopping(const char *text, enum pare_early_stopping *out, struct pare_error *err) {
   static const char *const names[] = {
       [PARE_EARLY_FALSE] = "false", [PARE_EARLY_TRUE] = "true", [PARE_EARLY_NEVER] = "never"};
@@ -64,8 +51,8 @@ enum pare_status generation_options(const struct generation *g, struct pare_gene
                                         .min_tokens = own_or_off(g->min_tokens),
                                         .no_repeat_ngram = own_or_off(g->no_repeat_ngram),
                                         .has_length_penalty = g->length_penalty != NULL};
-  enum pare_status s = generation_real(g->length_penalty, "length-penalty", &out->length_penalty, err);
-  if (s == PARE_OK) s = generation_real(g->repetition_penalty, "repetition-penalty", &out->repetition_penalty, err);
+  enum pare_status s = args_real(g->length_penalty, "length-penalty", &out->length_penalty, err);
+  if (s == PARE_OK) s = args_real(g->repetition_penalty, "repetition-penalty", &out->repetition_penalty, err);
   return s == PARE_OK ? early_stopping(g->early_stopping, &out->early_stopping, err) : s;
 }
 

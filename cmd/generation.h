@@ -22,7 +22,6 @@ extern const struct arg_option generation_table[GENERATION_OPTIONS];
 // The part of pare_generate's options that follows from these. PARE_USAGE for what is no number.
 enum pare_status generation_options(const struct generation *g, struct pare_generate_options *out,
                                     struct pare_error *err);
-enum pare_status generation_real(const char *text, const char *option, double *out, struct pare_error *err);
 
 // Answers in.texts in chunks, in order, each with prompt k drawing from seed + k; show prints one answer.
 enum { GENERATION_CHUNK = 16 };

@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"summarize", cmd_summarize, "shorten a text"},
     {"quantize", cmd_quantize, "write a smaller model"},
     {"convert", cmd_convert, "change the file format, not the values"},
-    {"train", NULL, "train a linear classifier"},
+    {"train", cmd_train, "train a linear classifier"},
     {"tune", NULL, "choose a scheme per tensor under limits"},
     {"perplexity", cmd_perplexity, "how well a language model predicts a text"},
     {"eval", cmd_eval, "accuracy of one model on labelled data"},

@@ -61,6 +61,14 @@ void output_cell(const char *text, size_t len, size_t columns) {
   for (size_t j = 0; j < len; j++) total += ((unsigned char)text[j] & 0xC0) != 0x80;
   size_t room = total <= columns ? columns : columns - 3;
   while (i < len && shown < room) {
+    size_t run = 0; // of characters that need no look at each
+    while (i + run < len && shown + run < room && text[i + run] >= 0x20 && text[i + run] < 0x7f) run++;
+    if (run) {
+      fwrite(text + i, 1, run, stdout);
+      i += run;
+      shown += run;
+      continue;
+    }
     size_t n = utf8_sequence_len((const unsigned char *)text + i, len - i);
     bool plain = n > 1 || (n == 1 && (unsigned char)text[i] >= 0x20 && text[i] != 0x7f);
     if (plain) {
@@ -75,7 +83,7 @@ void output_cell(const char *text, size_t len, size_t columns) {
     fputs("...", stdout);
     shown += 3;
   }
-  for (; shown < columns; shown++) putchar(' ');
+  printf("%*s", (int)(columns - shown), "");
 }
 
 enum pare_status output_record(const pare_record *record, const struct args_common *common, struct pare_error *err) {

@@ -9,9 +9,9 @@ enum pare_status sampling_options(const struct sampling *s, struct pare_generate
   out->seed = s->seed;
   out->stop = s->stop.items;
   out->stop_count = s->stop.count;
-  enum pare_status status = generation_real(s->temperature, "temperature", &out->temperature, err);
-  if (status == PARE_OK) status = generation_real(s->top_p, "top-p", &out->top_p, err);
-  if (status == PARE_OK) status = generation_real(s->min_p, "min-p", &out->min_p, err);
+  enum pare_status status = args_real(s->temperature, "temperature", &out->temperature, err);
+  if (status == PARE_OK) status = args_real(s->top_p, "top-p", &out->top_p, err);
+  if (status == PARE_OK) status = args_real(s->min_p, "min-p", &out->min_p, err);
   if (status != PARE_OK) return status;
   // Choosing how to draw is asking to draw.
   bool draws = out->top_k || out->top_p > 0 || out->min_p > 0;

@@ -208,13 +208,43 @@ PARE_API struct pare_text pare_dataset_text(const pare_dataset *data, size_t row
 PARE_API const char *pare_dataset_label(const pare_dataset *data,
                                         size_t row); // NULL: no label column, or an empty cell
 
-// ---- the main job ---------------------------------------------------------------------------------------------------
-// Called now and then during long work, from the calling thread; done <= total.
+// ---- progress
+// ---------------------------------------------------------------------------------------------------------- Called now
+// and then during long work, from the calling thread; done <= total.
 struct pare_progress {
   void (*report)(void *context, const char *stage, size_t done, size_t total); // NULL: silent
   void *context;
 };
 
+// ---- training a linear classifier
+// -------------------------------------------------------------------------------------
+struct pare_train_options {
+  struct pare_dataset_options data; // columns of the data, and of `valid`
+  const char *valid;         // labelled file that accuracy is measured on; NULL: a tenth of the rows, at most 10,000
+  size_t word_min, word_max; // lengths of the word n-grams; all four 0: words of 1 to 2
+  size_t char_min, char_max; // of the character n-grams within words; 0: none
+  size_t bits;               // 2^bits hash buckets; 0: 20
+  bool keep_case;            // upper and lower case differ
+  bool unnormalized;         // a text's features are not scaled to length 1
+  size_t min_count;          // features of at least so many texts; 0: 2
+  size_t max_iterations;     // of the solver; 0: 100
+  double c;                  // data against penalty, scikit-learn's C; 0: chosen by what it gets right
+  size_t precision;          // bits of a weight, 32, 16 or 8; 0: the smallest file that loses little
+  double max_accuracy_drop;  // how little: a fraction
+  size_t max_bytes;          // of the weight file; 0: no limit
+  double prune;              // share of the weights that is taken out, in [0, 1)
+  uint64_t seed;             // which rows are held out; kept in the record, so below 2^53
+  const char *command;       // kept in pare.json
+  struct pare_progress progress;
+};
+// Learns a linear classifier over hashed n-grams from the labelled file at data and writes it as a directory at out (by
+// rename). Accuracy is of rows not learnt from; the model written has then learnt from all of data. The same bytes
+// whatever the thread count and the instruction set. *record: accuracy, bytes, features, labels, candidates[], because.
+PARE_API enum pare_status pare_train(pare_engine *engine, const char *data, const char *out,
+                                     const struct pare_train_options *options, pare_record **record,
+                                     struct pare_error *err);
+
+// ---- the main job ---------------------------------------------------------------------------------------------------
 // Texts a scheme with fixed activation ranges (int8-static) watches the original read.
 struct pare_calibrate_options {
   const char *file;   // NULL: none. A data file as pare_dataset_open takes it

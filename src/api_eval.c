@@ -6,6 +6,7 @@
 #include "eval/dataset.h"
 #include "eval/perplexity.h"
 #include "eval/study_run.h"
+#include "train/train.h"
 
 enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
                                    struct pare_error *err) {
@@ -26,6 +27,14 @@ struct pare_text pare_dataset_text(const pare_dataset *data, size_t row) {
 
 const char *pare_dataset_label(const pare_dataset *data, size_t row) {
   return data->rows[row].label;
+}
+
+enum pare_status pare_train(pare_engine *engine, const char *data, const char *out,
+                            const struct pare_train_options *options, pare_record **record, struct pare_error *err) {
+  json_t *tree = NULL;
+  *record = NULL;
+  enum pare_status status = train_run(engine, data, out, options, &tree, err);
+  return record_wrap(RECORD_TRAIN, status, tree, record, err);
 }
 
 enum pare_status pare_compare(pare_engine *engine, const char *original, const char *data,

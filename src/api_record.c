@@ -73,6 +73,7 @@ static enum pare_status render_lines(const pare_record *r, struct buf *out, stru
     case RECORD_QUANTIZE:
     case RECORD_PERPLEXITY:
     case RECORD_STUDY:
+    case RECORD_TRAIN:
     case RECORD_COMPARE: break;
   }
   return add_line(r->tree, out, err);
@@ -91,6 +92,7 @@ static enum pare_status render_text(const pare_record *r, const struct pare_rend
     case RECORD_BENCH: return listing_bench(r->tree, text, out, err);
     case RECORD_PERPLEXITY: return listing_perplexity(r->tree, out, err);
     case RECORD_STUDY: return study_report(r->tree, STUDY_PLAIN, text.width, out, err);
+    case RECORD_TRAIN: return listing_train(r->tree, text, out, err);
     case RECORD_COMPARE:
     case RECORD_EVAL: break;
   }

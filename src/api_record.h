@@ -15,7 +15,8 @@ enum record_kind {
   RECORD_EVAL,
   RECORD_BENCH,
   RECORD_PERPLEXITY,
-  RECORD_STUDY
+  RECORD_STUDY,
+  RECORD_TRAIN
 };
 
 struct pare_record {

@@ -37,6 +37,7 @@ struct config {
   int64_t pad_id;                       // -1: none
   uint32_t start_id;                    // encoder-decoders: what the decoder reads first
   uint32_t end_id;                      // encoder-decoder classifiers: the id whose last row decides
+  bool unit;                            // linear classifiers: a text's features have length 1 together
 };
 
 // The last five differ from layer to layer: an AWD-LSTM's first layer reads C, its last one gives C, those between are
@@ -58,7 +59,8 @@ enum dim {
   D_HEAD_IN,
   D_HEAD_OUT,
 };
-enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS }; // CONV1D: a linear stored (in, out)
+// CONV1D: a linear stored (in, out). BAG: a linear whose input is a set of features, each there or not.
+enum role { ROLE_EMBEDDING, ROLE_LINEAR, ROLE_CONV1D, ROLE_NORM, ROLE_BIAS, ROLE_BAG };
 
 struct arch_row {
   const char *name;  // "%zu" stands for the layer (of the head, in rows of one); the architecture's prefix goes before
@@ -132,6 +134,7 @@ struct arch {
   // slots s->slots of memory, which are empty before. Scratch as forward's.
   void (*encode)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
                  struct kvcache *memory);
+  bool bag; // a text is a set of n-grams (the file's tensor "ngrams" lists them), and may be empty
 };
 
 const struct arch *const *archs_all(size_t *count);

@@ -58,6 +58,7 @@ json_t *model_info(const pare_model *m) {
   struct model_bytes b = model_bytes(m);
   size_t used = m->weights.folded, f32 = 4 * m->parameters;
   model_each_weight(m, count_tensors, &used);
+  used += m->ngrams != NULL;
   json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:o, s:{s:I, s:I, s:I, s:I}, s:o, s:I, s:o}",
                         "name", path_base(m->path), "arch", m->arch->name, "task", model_task_name(m), "path", m->path,
                         "parameters", (json_int_t)m->parameters, "size_bytes", (json_int_t)b.total, "f32_bytes",

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "model/features.h"
 #include "model/selftest.h"
 #include "model/weights.h"
 
@@ -31,7 +32,7 @@ static enum pare_status load_source(pare_model *m, struct pare_error *err) {
   if (!type) return error_set(err, PARE_DATA, "%s: missing key model_type", src->config_file);
   if (!(m->arch = arch_find(type)))
     return error_set(err, PARE_UNAVAILABLE,
-                     "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart are)",
+                     "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart, linear are)",
                      src->config_file, type);
   enum pare_status s = model_source_weights(src, err);
   m->config_json = src->config;
@@ -77,8 +78,9 @@ static enum pare_status load_labels(pare_model *m, struct pare_error *err) {
 static enum pare_status load_tokenizer(pare_model *m, struct pare_error *err) {
   uint64_t start = clock_ns();
   const struct model_source *src = &m->source;
-  enum pare_status s = src->tokenizer ? tokenizer_from_fastai(src->tokenizer, m->path, &m->tokenizer, err)
-                                      : tokenizer_open(src->directory, &m->tokenizer, err);
+  enum pare_status s = m->arch->bag     ? features_open(m, err)
+                       : src->tokenizer ? tokenizer_from_fastai(src->tokenizer, m->path, &m->tokenizer, err)
+                                        : tokenizer_open(src->directory, &m->tokenizer, err);
   m->tokenizer_ms = ms_since(start);
   if (s == PARE_NOFILE) return PARE_OK; // ids still work
   if (s) return s;
@@ -251,6 +253,6 @@ enum pare_status model_tokenize(const pare_model *m, const struct pare_text *tex
                                .truncation = only_first ? TRUNCATE_ONLY_FIRST : TRUNCATE_LONGEST_FIRST};
   enum pare_status s = tokenizer_encode(m->tokenizer, (struct text_span){text->text, text->len},
                                         (struct text_span){text->pair, text->pair_len}, &opt, out, err);
-  if (s || out->len) return s;
+  if (s || out->len || m->arch->bag) return s;
   return put_end_of_text(m, out, err);
 }

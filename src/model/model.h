@@ -26,6 +26,7 @@ struct pare_model {
   struct weights weights;
   struct tensors tensors;      // the mapped files
   struct arena memory;         // packed weights and vectors
+  const struct tensor *ngrams; // linear classifiers: the list of features, or NULL
   struct tokenizer *tokenizer; // NULL when the directory has none: then only ids work
   struct json_t *config_json;  // config.json as read, or as an export says it
   struct json_t *provenance;   // pare.json, or NULL

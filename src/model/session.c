@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "text/ngram.h"
 
 // Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets, twice for an
-// encoder-decoder. B <= R, every sequence having a row. No overflow: R <= 2^24 rows of less than 2^20 values each (3 C,
-// F <= 2^16, and a few of C), and attention's D * P per thread.
+// encoder-decoder. B <= R, which run sees to where a sequence may be empty. No overflow: R <= 2^24 rows of less than
+// 2^20 values each (3 C, F <= 2^16, and a few of C), and attention's D * P per thread.
 static size_t arena_size(const pare_model *m, size_t R) {
   size_t lists = 2 * arena_need(R * sizeof(uint32_t)) + arena_need(R) + arena_need((R + 1) * sizeof(size_t));
+  if (m->arch->bag) lists += arena_need(ngrams_seen_bytes(m->config.V)) + arena_need(m->config.P * sizeof(uint32_t));
   return 2 * lists +
          m->arch->scratch_bytes(m->kernels, &m->config, R, R, size_min(R, m->config.P), pool_threads(m->pool));
 }
@@ -28,6 +30,10 @@ enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_sessi
   if (status) {
     free(s);
     return status;
+  }
+  if (model->arch->bag) { // fresh pages are zero
+    s->seen = arena_take(&s->arena, ngrams_seen_bytes(model->config.V));
+    s->ids = arena_take(&s->arena, model->config.P * sizeof(uint32_t));
   }
   s->ctx = (struct nn_ctx){.kernels = model->kernels, .pool = model->pool, .arena = &s->arena};
   *out = s;
@@ -79,9 +85,10 @@ static enum pare_status check(const pare_session *s, const struct pare_sequence 
                               struct pare_error *err) {
   const struct config *c = &s->model->config;
   size_t limit = size_min(c->P, s->batch_tokens);
-  if (q->len < 1 || q->len > limit)
-    return error_set(err, PARE_DATA, "%s: sequence %zu: expected 1 to %zu tokens, found %zu", s->model->path, index,
-                     limit, q->len);
+  size_t least = s->model->arch->bag ? 0 : 1;
+  if (q->len < least || q->len > limit)
+    return error_set(err, PARE_DATA, "%s: sequence %zu: expected %zu to %zu tokens, found %zu", s->model->path, index,
+                     least, limit, q->len);
   for (size_t i = 0; i < q->len; i++) {
     if (q->ids[i] >= c->V)
       return error_set(err, PARE_DATA, "%s: sequence %zu, token %zu: id %u is not below the vocabulary's %zu",
@@ -131,6 +138,21 @@ static void run_batch(pare_session *s, const struct pare_sequence *sequences, si
   arena_reset(&s->arena, mark);
 }
 
+enum pare_status session_text_logits(pare_session *s, const struct pare_text *text, size_t max_tokens, float *logits,
+                                     struct pare_error *err) {
+  const pare_model *m = s->model;
+  size_t cap = max_tokens ? size_min(max_tokens, m->config.P) : m->config.P;
+  struct ngram_rows rows = {.ngrams = tokenizer_ngrams(m->tokenizer), .seen = s->seen, .ids = s->ids, .cap = cap};
+  enum pare_status status = ngram_rows_add(&rows, (struct text_span){text->text, text->len}, err);
+  if (!status && text->pair) status = ngram_rows_add(&rows, (struct text_span){text->pair, text->pair_len}, err);
+  ngram_rows_end(&rows);
+  if (status) return status;
+  const size_t offsets[2] = {0, rows.len};
+  const struct sequences one = {.ids = rows.ids, .offsets = offsets, .B = 1, .rows = rows.len};
+  m->arch->forward(&s->ctx, &m->config, &m->weights, &one, logits);
+  return PARE_OK;
+}
+
 enum pare_status session_logits(pare_session *s, const struct pare_sequence *sequences, size_t n, float *logits,
                                 struct pare_error *err) {
   for (size_t i = 0; i < n; i++) {
@@ -140,7 +162,7 @@ enum pare_status session_logits(pare_session *s, const struct pare_sequence *seq
   size_t columns = session_columns(s->model);
   for (size_t first = 0; first < n;) {
     size_t rows = 0, out_rows = 0, B = 0;
-    for (; first + B < n; B++) {
+    for (; first + B < n && B < s->batch_tokens; B++) {
       const struct pare_sequence *q = &sequences[first + B];
       size_t more = session_sequence_rows(s->model, q);
       if (rows + q->len > s->batch_tokens || out_rows + more > s->batch_tokens) break;

@@ -9,6 +9,8 @@ struct pare_session {
   struct arena arena;
   struct nn_ctx ctx;
   size_t batch_tokens; // most rows in one forward pass
+  uint64_t *seen;      // of linear classifiers: a bit per feature, all zero between calls
+  uint32_t *ids;       // and room for the features of one text, (config.P)
 };
 
 enum { SESSION_MAX_TOKENS = 1 << 24 }; // keeps every size of the arena far from overflow
@@ -24,6 +26,10 @@ size_t session_rows(const pare_model *m, size_t len);
 // The same of a sequence that may have decoder ids.
 size_t session_sequence_rows(const pare_model *m, const struct pare_sequence *q);
 size_t session_columns(const pare_model *m);
+// Linear classifiers: the logits (N) of one text, read and computed in one pass without a list of ids outside the
+// session. The same bits as model_tokenize and session_logits give.
+enum pare_status session_text_logits(pare_session *s, const struct pare_text *text, size_t max_tokens, float *logits,
+                                     struct pare_error *err);
 // See pare_session_logits. Checks lengths, ids and types (PARE_DATA, PARE_USAGE); computing itself cannot fail.
 enum pare_status session_logits(pare_session *s, const struct pare_sequence *sequences, size_t n, float *logits,
                                 struct pare_error *err);

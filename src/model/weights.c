@@ -53,6 +53,7 @@ static const struct tensor *find_part(const pare_model *m, const char *name, con
 // Shapes agree when their sizes do, dimensions of 1 aside: (N, 1) and (N) are the same scales.
 static bool same_shape(const struct part *p, const struct tensor *t) {
   size_t i = 0, j = 0;
+  if (p->shape[0] == PACK_ANY) return t->rank == 1;
   while (i < p->rank || j < t->rank) {
     if (i < p->rank && p->shape[i] == 1) {
       i++;
@@ -189,9 +190,14 @@ static enum pare_status try_encoding(const pare_model *m, const struct encoding 
   for (size_t i = 0; i < s.part_count; i++) {
     if (!same_shape(&s.parts[i], found[i])) return wrong_shape(found[i], s.parts[i].rank, s.parts[i].shape, err);
     s.parts[i].data = found[i]->data;
+    if (s.parts[i].shape[0] != PACK_ANY) continue;
+    s.parts[i].shape[0] = found[i]->shape[0];
+    s.parts[i].bytes = found[i]->bytes;
   }
   *out = s;
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return read_quant_state(m, name, out, err);
+  const char *problem = e->check ? e->check(out) : NULL;
+  if (problem) return error_set(err, PARE_DATA, "%s: tensor %s: %s", found[0]->file, name, problem);
   return e->integer ? check_integer(m, name, out, err) : PARE_OK;
 }
 
@@ -296,7 +302,7 @@ enum pare_status weights_resolve(pare_model *m, struct pare_error *err) {
 
 struct pack_item {
   struct weight *w;
-  bool linear;
+  bool linear, bag;
   struct arena arena; // this weight's slice of the model's memory
 };
 struct pack_jobs {
@@ -306,6 +312,7 @@ struct pack_jobs {
 
 static size_t pack_need(const struct kernels *k, const struct pack_item *item) {
   const struct weight *w = item->w;
+  if (item->bag) return nn_bag_bytes(&w->stored);
   if (w->K == 1 && !item->linear) return arena_need(w->N * sizeof(float));
   return item->linear ? w->stored.encoding->packed_bytes(k, w->N, w->K) : 0;
 }
@@ -315,7 +322,9 @@ static void pack_one(void *context, size_t job, size_t thread) {
   const struct pack_jobs *j = context;
   struct pack_item *item = &j->items[job];
   struct weight *w = item->w;
-  if (item->linear) {
+  if (item->bag) {
+    nn_bag_pack(j->k, &w->stored, &item->arena, &w->bag);
+  } else if (item->linear) {
     w->stored.encoding->pack(j->k, &w->stored, &item->arena, &w->packed);
     for (size_t i = 0; i < w->stored.part_count && !w->stored.owned; i++)
       file_release_pages(w->stored.parts[i].data, w->stored.parts[i].bytes);
@@ -332,7 +341,9 @@ static size_t list_items(pare_model *m, struct pack_item *items) {
     const struct arch_row *row = &m->arch->rows[i];
     for (size_t l = 0; l < arch_row_layers(row, &m->config); l++) {
       struct weight *w = arch_row_layered(row) ? &m->weights.layers[l * rows + i] : &m->weights.global[i];
-      if (w->present) items[n++] = (struct pack_item){.w = w, .linear = weights_is_linear(row, &m->config)};
+      if (w->present)
+        items[n++] =
+            (struct pack_item){.w = w, .linear = weights_is_linear(row, &m->config), .bag = row->role == ROLE_BAG};
     }
   }
   return n;

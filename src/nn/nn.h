@@ -13,11 +13,24 @@
 #include "kernel/kernel.h"
 #include "pack/pack.h"
 
+// A matrix whose input is a set of features: a row of outputs for each, dense or only what is not zero. Both give the
+// same bits, since adding a zero changes none.
+struct bag {
+  const float *dense; // (V, N), or NULL
+  const struct bag_entry {
+    float value;
+    uint32_t output;
+  } * entries;
+  const uint32_t *start; // (V + 1): entries of feature v are start[v] .. start[v + 1]
+  size_t V, N;
+};
+
 // A weight as a model holds it.
 struct weight {
   const char *name;     // the tensor's name in the file
   struct stored stored; // parts point into the file's mapping
   struct packed packed; // linear weights; data NULL for embeddings that are only looked up
+  struct bag bag;       // weights of sets of features
   const float *vector;  // norms and biases: (N) f32
   size_t N, K;
   bool present;
@@ -91,6 +104,13 @@ struct nn_share *nn_shares_take(struct nn_ctx *ctx); // (threads), from ctx->are
 size_t nn_shares_bytes(size_t threads);
 void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in,
                      struct nn_share *shares, float *y);
+
+// y (N) = sum of the rows of ids, in their order, each value added to what is there.
+void nn_bag(struct nn_ctx *ctx, const struct bag *b, const uint32_t *ids, size_t n, float *y);
+// Makes a bag of a stored (N, V) weight; a takes nn_bag_bytes.
+size_t nn_bag_bytes(const struct stored *s);
+void nn_bag_pack(const struct kernels *k, const struct stored *s, struct arena *a, struct bag *out);
+bool nn_bag_finite(const struct bag *b); // no value is infinite or not a number
 
 // y[i] (+)= embedding row ids[i]; rows split over threads.
 void nn_embed(struct nn_ctx *ctx, const struct weight *w, const uint32_t *ids, size_t n, bool add, float *y);

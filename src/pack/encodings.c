@@ -19,10 +19,12 @@ size_t part_type_bytes(enum part_type t) {
 }
 
 const struct encoding *const *encodings_all(size_t *count) {
-  // A reader takes the first whose parts a file has: int8-static before int8, which has some of the same.
+  // A reader takes the first whose parts it finds: the sparse ones have all the parts of a dense one, and an index;
+  // int8-static has all of int8's.
   static const struct encoding *const all[] = {
-      &encoding_f32,  &encoding_f16,         &encoding_bf16,     &encoding_int16, &encoding_int8_static,
-      &encoding_int8, &encoding_int8_tensor, &encoding_llm_int8, &encoding_nf4,   &encoding_nf4_dq};
+      &encoding_sparse_f32,  &encoding_sparse_f16, &encoding_sparse_int16, &encoding_sparse_int8, &encoding_f32,
+      &encoding_f16,         &encoding_bf16,       &encoding_int16,        &encoding_int8_static, &encoding_int8,
+      &encoding_int8_tensor, &encoding_llm_int8,   &encoding_nf4,          &encoding_nf4_dq};
   *count = sizeof all / sizeof all[0];
   return all;
 }

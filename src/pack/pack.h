@@ -15,6 +15,7 @@
 #include "kernel/kernel.h"
 
 enum { PACK_MAX_PARTS = 6, PACK_MAX_RANK = 2 };
+#define PACK_ANY SIZE_MAX // as the one dimension of a part: as long as the file has it
 enum part_type { PART_F32, PART_F16, PART_BF16, PART_I8, PART_U8, PART_I16 };
 size_t part_type_bytes(enum part_type t);
 
@@ -85,11 +86,15 @@ struct encoding {
   void (*unpack_panel)(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out);
   // Row n (one output's K weights) of the packed form as f32: a tied embedding reads it so that one copy serves both.
   void (*packed_row)(const struct kernels *k, const struct packed *w, size_t n, float *out);
+  // Parts of any length: what is wrong with their contents, or NULL. Encodings without it hold nothing but numbers.
+  const char *(*check)(const struct stored *s);
+  const struct encoding *dense; // sparse encodings: the one whose values these are. They are read, never multiplied
 };
 
 const struct encoding *const *encodings_all(size_t *count);
 extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding_int16, encoding_int8,
-    encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_nf4, encoding_nf4_dq;
+    encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_nf4, encoding_nf4_dq, encoding_sparse_f32,
+    encoding_sparse_f16, encoding_sparse_int16, encoding_sparse_int8;
 
 // The tensor that holds a part of weight `name`; false when it does not fit in cap bytes.
 bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix);

@@ -102,7 +102,7 @@ static void choose(struct planner *p, const struct arch_row *row, const char *na
   if (p->plan->portable && choice->scheme == p->plan->scheme) item->scheme = portable_scheme(p, row);
   if (item->scheme->encoding == &encoding_int8_static && !weights_is_linear(row, &p->model->config))
     item->scheme = p->int8;
-  if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D) item->prune = choice->prune;
+  if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D || row->role == ROLE_BAG) item->prune = choice->prune;
 }
 
 // Portable files keep every plain tensor in one type, which both readers need; else a vector stays as the source has
@@ -134,6 +134,7 @@ static enum pare_status check_source(const struct plan *p, const pare_model *m, 
   for (size_t i = 0; i < p->count; i++) {
     const struct encoding *e = p->items[i].weight->stored.encoding;
     if (e == &encoding_f32 || e == &encoding_f16 || e == &encoding_bf16) continue;
+    if (e == &encoding_sparse_f32 || e == &encoding_sparse_f16) continue;
     return error_set(err, PARE_DATA, "%s: tensor %s is %s already: quantize the original instead", m->path,
                      p->items[i].weight->name, e->name);
   }
@@ -152,7 +153,7 @@ static const char *quant_method(const struct plan *p) {
 enum pare_status plan_make(const pare_model *m, const struct pare_quantize_options *options, struct plan *out,
                            struct pare_error *err) {
   struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count, .err = err};
-  *out = (struct plan){.portable = options->portable};
+  *out = (struct plan){.portable = options->portable, .ngrams = m->ngrams};
   enum pare_status s = scheme_parse(options->scheme, &p.wanted, err);
   if (s) return s;
   out->scheme = p.wanted.scheme;
@@ -162,6 +163,9 @@ enum pare_status plan_make(const pare_model *m, const struct pare_quantize_optio
   if (out->portable && m->arch->ours)
     return error_set(err, PARE_USAGE, "%s: %s has no portable form: no other tool reads it quantized", m->path,
                      m->arch->name);
+  if (m->arch->bag && out->scheme->calibrated)
+    return error_set(err, PARE_UNAVAILABLE, "%s: scheme %s: %s has no activations to watch; int8 is the same", m->path,
+                     out->name, m->arch->name);
   size_t count = 0;
   model_each_weight(m, count_item, &count);
   out->items = calloc(count ? count : 1, sizeof *out->items);
@@ -209,7 +213,7 @@ static void keep_item(void *context, const struct arch_row *row, const struct we
 enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err) {
   size_t count = 0;
   model_each_weight(m, count_item, &count);
-  *out = (struct plan){.items = calloc(count ? count : 1, sizeof *out->items)};
+  *out = (struct plan){.ngrams = m->ngrams, .items = calloc(count ? count : 1, sizeof *out->items)};
   if (!out->items) return error_no_memory(err);
   snprintf(out->name, sizeof out->name, "%s", m->scheme);
   model_each_weight(m, keep_item, out);

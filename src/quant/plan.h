@@ -18,6 +18,7 @@ struct plan {
   const struct scheme *scheme; // the one asked for; NULL when nothing is quantized
   char name[64];               // as users write it, pruning included; or the source's own
   bool portable;               // as opened by the other tool: plain tensors all F16
+  const struct tensor *ngrams; // copied as it is, or NULL
   const char *method_name;     // quantization_config.quant_method; NULL: a plain float model
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/size.h"
 #include "model/selftest.h"
+#include "pack/sparse.h"
 #include "quant/prune.h"
 
 struct job {
@@ -71,6 +72,8 @@ static void quantize_one(void *context, size_t i, size_t thread) {
   const struct plan_item *item = &j->plan->items[i];
   struct result *r = &j->results[i];
   j->status[i] = make(j, item, &r->stored, &j->errors[i]);
+  // A set's weights are added one by one, so their zeros need not be there.
+  if (!j->status[i] && item->row->role == ROLE_BAG) j->status[i] = sparse_if_smaller(&r->stored, &j->errors[i]);
   if (j->status[i]) return;
   if (item->scheme && item->scheme->calibrated) calibration_store(&j->ranges[i], &r->stored);
   if (item->scheme) {
@@ -180,6 +183,7 @@ static void add_preparation(const struct run *r, json_t *record) {
   if (r->texts)
     json_object_set_new(record, "calibration", calibration_json(r->calibration, r->texts, &r->q.options->calibrate));
   double wanted = 0, weights = 0, zeros = 0;
+  bool sparse = false;
   for (size_t i = 0; i < r->q.plan->count; i++) {
     const struct plan_item *item = &r->q.plan->items[i];
     if (!(item->prune > 0)) continue;
@@ -187,11 +191,12 @@ static void add_preparation(const struct run *r, json_t *record) {
     weights += n;
     wanted += n * item->prune;
     zeros += n * r->q.results[i].zeros;
+    sparse |= sparse_is(&r->q.results[i].stored);
   }
-  if (weights > 0) // a zero takes as much room and time as any other value
+  if (weights > 0) // dense: a zero takes as much room and time as any other value
     json_object_set_new(record, "pruning",
                         json_pack("{s:f, s:f, s:f, s:s}", "share", wanted / weights, "weights", weights, "sparsity",
-                                  zeros / weights, "stored", "dense"));
+                                  zeros / weights, "stored", sparse ? "sparse" : "dense"));
 }
 
 // [{file, sha256}]: the weight files the source was read from, shards in the order of their first tensor.

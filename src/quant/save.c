@@ -70,12 +70,13 @@ static enum pare_status add_result(struct tensor_list *t, const struct plan_item
 
 enum pare_status save_list(const struct plan *p, const struct result *results, struct tensor_list *out,
                            struct pare_error *err) {
-  size_t cap = p->count * (PACK_MAX_PARTS + 1) + 1;
+  size_t cap = p->count * (PACK_MAX_PARTS + 1) + 2;
   *out = (struct tensor_list){.list = calloc(cap, sizeof *out->list),
                               .names = calloc(cap, sizeof *out->names),
                               .documents = calloc(cap, sizeof *out->documents)};
   enum pare_status s = out->list && out->names && out->documents ? PARE_OK : error_no_memory(err);
   for (size_t i = 0; !s && i < p->count; i++) s = add_result(out, &p->items[i], &results[i], err);
+  if (!s && p->ngrams) s = add_tensor(out, p->ngrams->name, "", *p->ngrams, err);
   if (s) tensor_list_free(out);
   return s;
 }

@@ -1,6 +1,7 @@
 // listing.c - see listing.h.
 #include "report/listing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -75,10 +76,18 @@ static void line_count(struct buf *out, const json_t *tree, const char *what, co
   if (record_count(tree, path, &n)) buf_printf(out, "%-14s%zu\n", what, n);
 }
 
+// Megabytes, or bytes where megabytes would be all zeros.
+enum { SIZE_TEXT = 48 };
+static const char *size_text(double bytes, char out[SIZE_TEXT]) {
+  snprintf(out, SIZE_TEXT, bytes < 1e5 ? "%.0f bytes" : "%.2f MB", bytes < 1e5 ? bytes : bytes / 1e6);
+  return out;
+}
+
 static void line_bytes(struct buf *out, const json_t *tree, const char *what, const char *path) {
   size_t n, f32;
   if (!record_count(tree, path, &n)) return;
-  buf_printf(out, "%-14s%.2f MB", what, (double)n / 1e6);
+  char size[SIZE_TEXT];
+  buf_printf(out, "%-14s%s", what, size_text((double)n, size));
   if (record_count(tree, "f32_bytes", &f32) && f32)
     buf_printf(out, ", %.1f %% of f32", 100.0 * (double)n / (double)f32);
   buf_puts(out, "\n");
@@ -114,7 +123,9 @@ enum pare_status listing_models(const json_t *tree, struct report_text_options o
     cell_string(&t, row, "arch");
     cell_string(&t, row, "task");
     cell_number(&t, row, "parameters", 1, 0);
-    cell_number(&t, row, "size_bytes", 1e-6, 2);
+    size_t bytes = 0;
+    record_count(row, "size_bytes", &bytes);
+    cell_number(&t, row, "size_bytes", 1e-6, bytes < 100000 ? 4 : 2);
     cell_string(&t, row, "path");
   }
   if (json_array_size(tree) == 0) buf_puts(out, "no models found\n");
@@ -216,8 +227,10 @@ enum pare_status listing_quantize(const json_t *tree, struct report_text_options
   double before, after;
   if (record_number(tree, "bytes_before", &before) && record_number(tree, "bytes_after", &after) && after > 0) {
     const char *scheme = record_string(tree, "scheme");
-    buf_printf(out, "\n%s: %.2f MB -> %.2f MB (%.2fx smaller)%s\n", scheme ? scheme : "", before / 1e6, after / 1e6,
-               before / after, json_is_true(record_get(tree, "dry_run")) ? ", not written: dry run" : "");
+    char sizes[2][SIZE_TEXT];
+    buf_printf(out, "\n%s: %s -> %s (%.2fx smaller)%s\n", scheme ? scheme : "", size_text(before, sizes[0]),
+               size_text(after, sizes[1]), before / after,
+               json_is_true(record_get(tree, "dry_run")) ? ", not written: dry run" : "");
   }
   preparation(out, tree);
   line_string(out, tree, "SHA-256", "sha256");

@@ -16,5 +16,7 @@ enum pare_status listing_quantize(const json_t *tree, struct report_text_options
 enum pare_status listing_bench(const json_t *tree, struct report_text_options options, struct buf *out,
                                struct pare_error *err);
 enum pare_status listing_perplexity(const json_t *tree, struct buf *out, struct pare_error *err);
+enum pare_status listing_train(const json_t *tree, struct report_text_options options, struct buf *out,
+                               struct pare_error *err);
 
 #endif

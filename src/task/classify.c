@@ -81,6 +81,27 @@ static void own_scores(const pare_model *m, const struct pare_classify_options *
   }
 }
 
+// A linear classifier's texts, one by one: what a group shares would cost more than the answers.
+static enum pare_status run_bag(pare_session *s, const struct pare_text *texts, size_t n,
+                                const struct pare_classify_options *o, float *scores, float *logits,
+                                struct pare_error *err) {
+  const pare_model *m = s->model;
+  size_t N = m->config.N;
+  bool multi_label = classify_multi_label(m, o);
+  for (size_t i = 0; i < n; i++, scores += N) {
+    enum pare_status status = session_text_logits(s, &texts[i], o ? o->max_tokens : 0, scores, err);
+    if (status) return status;
+    if (logits) memcpy(logits + i * N, scores, N * sizeof(float));
+    if (multi_label) {
+      own_scores(m, o, scores, scores);
+    } else {
+      float sum = m->kernels->softmax_exp(scores, N, 1.0f);
+      m->kernels->div(scores, N, sum);
+    }
+  }
+  return PARE_OK;
+}
+
 static enum pare_status run_own(pare_session *s, const struct pare_text *texts, size_t n,
                                 const struct pare_classify_options *o, float *scores, float *logits,
                                 struct pare_error *err) {
@@ -190,5 +211,6 @@ enum pare_status classify_run(pare_session *s, const struct pare_text *texts, si
                               struct pare_error *err) {
   if (s->model->config.task != ARCH_CLASSIFY) return error_set(err, PARE_USAGE, "%s: not a classifier", s->model->path);
   if (options && options->labels) return run_zeroshot(s, texts, n, options, scores, logits, err);
+  if (s->model->arch->bag) return run_bag(s, texts, n, options, scores, logits, err);
   return run_own(s, texts, n, options, scores, logits, err);
 }

@@ -137,6 +137,8 @@ enum pare_status tokenizer_decode(const struct tokenizer *t, const uint32_t *ids
   bool first = true;
   *text = NULL;
   *len = 0;
+  if (t->model == MODEL_NGRAMS)
+    return error_set(err, PARE_DATA, "ids of hashed n-grams cannot be turned back into text");
   for (size_t i = 0; i < n; i++) {
     size_t piece_len;
     if (ids[i] >= size) {

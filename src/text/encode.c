@@ -246,8 +246,29 @@ static enum pare_status finish(const struct tokenizer *t, const struct codes tex
   return assemble(form, opt->add_special, ids, lens, out, err);
 }
 
+// Ids are the rows of n-grams: nothing to normalize, no specials, never more than there are rows.
+static enum pare_status encode_ngrams(const struct tokenizer *t, struct text_span text, struct text_span pair,
+                                      const struct encode_options *opt, struct encoded *out, struct pare_error *err) {
+  size_t cap = t->ngrams.rows;
+  if (opt->max_tokens && opt->truncation != TRUNCATE_NONE) cap = size_min(cap, opt->max_tokens);
+  out->len = 0;
+  enum pare_status status = grow(out, size_max(cap, 1), err);
+  uint64_t *seen = calloc(1, ngrams_seen_bytes(t->ngrams.rows) + 1);
+  if (!status && !seen) status = error_no_memory(err);
+  struct ngram_rows rows = {.ngrams = &t->ngrams, .seen = seen, .ids = out->ids, .cap = cap};
+  if (!status) status = ngram_rows_add(&rows, text, err);
+  if (!status && pair.data) status = ngram_rows_add(&rows, pair, err);
+  free(seen);
+  if (status) return status;
+  out->len = rows.len;
+  out->truncated = rows.truncated;
+  memset(out->types, 0, rows.len);
+  return PARE_OK;
+}
+
 enum pare_status tokenizer_encode(const struct tokenizer *t, struct text_span text, struct text_span pair,
                                   const struct encode_options *opt, struct encoded *out, struct pare_error *err) {
+  if (t->model == MODEL_NGRAMS) return encode_ngrams(t, text, pair, opt, out, err);
   struct encoder e = {.t = t, .literal_special = opt->literal_special, .enough = SIZE_MAX, .err = err};
   struct codes ids[2] = {{0}, {0}};
   // One text cut at its end: what follows the cut need not be looked at. (Of a pair, the full lengths matter.)

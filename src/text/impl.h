@@ -5,6 +5,7 @@
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/fastai.h"
+#include "text/ngram.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -28,8 +29,9 @@ struct template {
 enum decoder_kind { DECODE_NONE, DECODE_BYTE_LEVEL, DECODE_WORDPIECE };
 
 struct tokenizer {
-  enum { MODEL_BPE, MODEL_WORDPIECE, MODEL_FASTAI } model;
-  struct vocab vocab; // of the model
+  enum { MODEL_BPE, MODEL_WORDPIECE, MODEL_FASTAI, MODEL_NGRAMS } model;
+  struct ngrams ngrams; // of MODEL_NGRAMS: then nothing but this and max_length counts
+  struct vocab vocab;   // of the model
   struct bpe bpe;
   struct wordpiece wordpiece;
   struct fastai *fastai; // what comes before its vocabulary: not the components below

@@ -19,6 +19,7 @@ void tokenizer_clear(struct tokenizer *t) {
   }
   added_free(&t->added);
   free(t->decoder_prefix);
+  ngrams_free(&t->ngrams);
   *t = (struct tokenizer){.model = MODEL_BPE};
 }
 
@@ -107,6 +108,23 @@ enum pare_status tokenizer_open(const char *dir, struct tokenizer **out, struct 
   return status;
 }
 
+enum pare_status tokenizer_of_ngrams(struct ngrams *ngrams, struct tokenizer **out, struct pare_error *err) {
+  struct tokenizer *t = *out = calloc(1, sizeof *t);
+  if (!t) {
+    ngrams_free(ngrams);
+    return error_no_memory(err);
+  }
+  t->model = MODEL_NGRAMS;
+  t->ngrams = *ngrams;
+  t->max_length = SIZE_MAX;
+  for (size_t i = 0; i < ROLE_COUNT; i++) t->roles[i] = -1;
+  return PARE_OK;
+}
+
+const struct ngrams *tokenizer_ngrams(const struct tokenizer *t) {
+  return t->model == MODEL_NGRAMS ? &t->ngrams : NULL;
+}
+
 void tokenizer_close(struct tokenizer *t) {
   if (!t) return;
   tokenizer_clear(t);
@@ -114,6 +132,7 @@ void tokenizer_close(struct tokenizer *t) {
 }
 
 size_t tokenizer_vocab_size(const struct tokenizer *t) {
+  if (t->model == MODEL_NGRAMS) return t->ngrams.rows;
   return size_max(t->vocab.size, t->added.by_content.size);
 }
 

@@ -26,6 +26,12 @@ enum pare_status tokenizer_from_fastai(const struct json_t *description, const c
                                        struct pare_error *err);
 void tokenizer_close(struct tokenizer *t); // accepts NULL
 
+// One whose ids are the rows of hashed n-grams (text/ngram.h), in the order of the text, each once. A pair's rows are
+// those of both texts. Takes ngrams over, also on failure. Such ids have no pieces and cannot be decoded.
+struct ngrams;
+enum pare_status tokenizer_of_ngrams(struct ngrams *ngrams, struct tokenizer **out, struct pare_error *err);
+const struct ngrams *tokenizer_ngrams(const struct tokenizer *t); // NULL for the others
+
 struct text_span {
   const char *data; // need not be NUL-terminated; may hold NUL bytes
   size_t len;

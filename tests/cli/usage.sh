@@ -151,7 +151,7 @@ expect 66 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --gate none.ya
 says none.yaml
 
 # 69: named by the documentation, not here.
-for command in train tune serve load; do
+for command in tune serve load; do
   expect 69 "$command"
   says "$command is not built yet"
   expect 69 "$command" agnews-gpt2 --some-option

@@ -113,6 +113,7 @@ static double difference(const float *expected, const float *found, size_t count
 // ---- against transformers ----
 
 static void check_folder(const char *folder, const json_t *cases) {
+  if (!strncmp(path_base(folder), "bart", 4)) return; // not a form ONNX is written for: unit/onnx has the refusal
   pare_engine engine = {0};
   must(kernels_select("scalar", &engine.kernels, NULL), NULL);
   struct exported x = export_folder(&engine, folder, (struct pare_quantize_options){.scheme = "f32"});

@@ -177,7 +177,7 @@ static void every_instruction(void **state) {
     buf_free(&b);
     pickle_free(&p);
     // Cut anywhere, it is refused.
-    size_t whole = memcmp(rows[i].bytes, "K\1.and", 6) ? rows[i].len : 3;
+    size_t whole = strncmp(rows[i].bytes, "K\1.and", 6) ? rows[i].len : 3;
     for (size_t n = 0; n < whole; n++) assert_int_equal(parse(rows[i].bytes, n, &p, &err), PARE_DATA);
   }
 }

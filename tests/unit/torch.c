@@ -29,7 +29,7 @@ static bool zip64; // the archives made say their sizes and places in ZIP64's fi
 
 static void put(struct buf *b, uint64_t v, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) {
-    char c = (char)(v >> 8 * i);
+    char c = i < 8 ? (char)(v >> 8 * i) : 0;
     buf_add(b, &c, 1);
   }
 }

@@ -1,0 +1,20 @@
+#!/bin/bash
+# make_linear.sh PARE DATA OUT: makes the three shipped linear classifiers with `pare train`. PARE is build/pare, by its
+# absolute path. DATA holds sms_spam_train.csv, clinc150_train.csv and sst2_train.csv (text,label; see the cards in
+# models/ for where they come from). The same data give the same bytes, on any machine.
+set -eu
+pare=$1
+out=$(realpath -m "$3")
+mkdir -p "$out"
+cd "$2" # so that pare.json holds names without a path
+one() {
+  local name=$1
+  shift
+  "$pare" train "$@" --precision 8 -o "$name"
+  mkdir -p "$out/$name"
+  cp "$name"/* "$out/$name"
+  rm -r "$name"
+}
+one spam-linear --data sms_spam_train.csv --c 30 --max-bytes 2000
+one sentiment-linear --data sst2_train.csv --c 1 --bits 18 --max-bytes 12000
+one intent-linear --data clinc150_train.csv --c 3 --max-bytes 100000
