@@ -30,6 +30,15 @@ static void outlier_columns_are_each_texts_own(void **state) {
   each_golden(TEST_DIR "/golden/data/llm-int8", 4, check_outliers);
 }
 
+// As many rows of the decoder as of the texts, yet other texts' where they are.
+static void check_as_many_rows(const char *folder) {
+  static const uint32_t ids[] = {4, 9, 6, 11, 5, 8, 7, 10, 12, 3, 14, 13};
+  struct same_bits_cases c = {.q = {{.ids = ids, .len = 3, .decoder_ids = ids + 1, .decoder_len = 9},
+                                    {.ids = ids + 3, .len = 9, .decoder_ids = ids + 5, .decoder_len = 3}},
+                              .n = 2};
+  same_bits_check_model(path_base(folder), folder, &c);
+}
+
 // Two kinds of rows in one pass, those of the texts and the decoder's, each with columns of its own.
 static void encoder_decoders_tell_their_rows_apart(void **state) {
   (void)state;
@@ -49,6 +58,7 @@ static void encoder_decoders_tell_their_rows_apart(void **state) {
     json_t *record;
     must(quantize_any(&same_bits_engines[0][0], source.temp, quantized, &options, &record, &err), &err);
     check_outliers(quantized, golden);
+    if (i == 0) check_as_many_rows(quantized);
     json_decref(record);
     json_decref(golden);
     free(quantized);
