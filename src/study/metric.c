@@ -197,6 +197,14 @@ bool study_metric_get(const struct study_metric *m, const struct study_view *v, 
   return m->get(v, m, out, reason);
 }
 
+bool study_metric_compares(const struct study_metric *m) {
+  static const char *const prefixes[] = {"against_base", "similarity", "compression"};
+  if (m->get != direct && m->get != per_second && m->get != wrong_answers) return true;
+  for (size_t i = 0; m->path && i < sizeof prefixes / sizeof prefixes[0]; i++)
+    if (!strncmp(m->path, prefixes[i], strlen(prefixes[i]))) return true;
+  return false;
+}
+
 void study_metric_print(const struct study_metric *m, double value, char *text, size_t size) {
   const char *space = *m->unit && strcmp(m->unit, "x") && strcmp(m->unit, "/s") ? " " : "";
   snprintf(text, size, "%.*f%s%s", m->digits, value, space, strcmp(m->unit, "x") ? m->unit : "×");
