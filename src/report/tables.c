@@ -62,9 +62,10 @@ static void accuracy_cells(const json_t *record, size_t i, struct table *t) {
 
 void tables_summary(const json_t *record, struct table *t) {
   bool compared = record_model_count(record) > 1, text = record_is_text(record);
+  struct size_unit unit = record_size_unit(record);
   t->title = "Summary";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
-  table_column(t, 0, "MB");
+  table_column(t, 0, unit.name);
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
   (text ? text_columns_brief : accuracy_columns)(record, t);
@@ -73,7 +74,7 @@ void tables_summary(const json_t *record, struct table *t) {
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
     table_text(t, TONE_PLAIN, record_model_label(m));
-    cell_number(t, m, "size_bytes", "Size", 1 / million, 2);
+    cell_number(t, m, "size_bytes", "Size", 1 / unit.bytes, 2);
     cell_share(t, m);
     if (compared) cell_compression(t, m, i == 0);
     (text ? text_cells_brief : accuracy_cells)(record, i, t);
@@ -87,10 +88,11 @@ void tables_size(const json_t *record, struct table *t) {
                                          {"bytes.linear", "Linear"},
                                          {"bytes.scale", "Scales"},
                                          {"bytes.other", "Other"}};
+  struct size_unit unit = record_size_unit(record);
   t->title = "Size";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   table_column(t, COLUMN_TEXT, "Scheme");
-  table_column(t, 0, "MB");
+  table_column(t, 0, unit.name);
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
   for (size_t k = 0; k < 4; k++) table_column(t, 0, kinds[k][1]);
@@ -99,12 +101,13 @@ void tables_size(const json_t *record, struct table *t) {
     const char *scheme = record_string(m, "scheme");
     table_text(t, TONE_PLAIN, record_model_label(m));
     table_text(t, TONE_PLAIN, scheme ? scheme : "n/a");
-    cell_number(t, m, "size_bytes", "Size", 1 / million, 2);
+    cell_number(t, m, "size_bytes", "Size", 1 / unit.bytes, 2);
     cell_share(t, m);
     if (record_model_count(record) > 1) cell_compression(t, m, i == 0);
-    for (size_t k = 0; k < 4; k++) cell_number(t, m, kinds[k][0], kinds[k][1], 1 / million, 2);
+    for (size_t k = 0; k < 4; k++) cell_number(t, m, kinds[k][0], kinds[k][1], 1 / unit.bytes, 2);
   }
-  table_note(t, "MB = 1,000,000 bytes of weight files, scales and zero points included; f32 = 4 bytes per parameter.");
+  table_note(t, "%s = %s bytes of weight files, scales and zero points included; f32 = 4 bytes per parameter.",
+             unit.name, unit.bytes < 1e6 ? "1,000" : "1,000,000");
 }
 
 // What a reader must know of how a candidate was made before believing its figures.
