@@ -200,7 +200,7 @@ void tables_speed(const json_t *record, struct table *t) {
     if (record_model_count(record) > 1) cell_speedup(t, m, i == 0);
     cell_number(t, m, "throughput", "Throughput", 1, 1);
     if (text) cell_number(t, m, "generated.ms_per_token", "ms/token", 1, 3);
-    cell_number(t, m, "load_ms", "Load time", 1, 1);
+    cell_number(t, m, "load_ms", "Load time", 1, micro ? 3 : 1);
     cell_number(t, m, "rss_bytes", "Memory", 1 / million, 1);
     cell_number(t, m, "latency_ms.n", "Runs", 1, 0);
   }

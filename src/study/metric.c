@@ -1,6 +1,7 @@
 // metric.c - see metric.h. Percentages are 100 x fractions; MB is 10^6 bytes, as everywhere in the reports.
 #include "study/metric.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -206,6 +207,10 @@ bool study_metric_compares(const struct study_metric *m) {
 }
 
 void study_metric_print(const struct study_metric *m, double value, char *text, size_t size) {
+  if (!strcmp(m->unit, "ms") && value != 0 && fabs(value) < 0.1) { // a linear classifier answers in a microsecond
+    snprintf(text, size, "%.*f µs", m->digits, 1e3 * value);
+    return;
+  }
   const char *space = *m->unit && strcmp(m->unit, "x") && strcmp(m->unit, "/s") ? " " : "";
   snprintf(text, size, "%.*f%s%s", m->digits, value, space, strcmp(m->unit, "x") ? m->unit : "×");
 }
