@@ -69,7 +69,8 @@ void tables_summary(const json_t *record, struct table *t) {
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
   (text ? text_columns_brief : accuracy_columns)(record, t);
-  table_column(t, 0, "Median ms");
+  bool micro = record_in_microseconds(record);
+  table_column(t, 0, micro ? "Median µs" : "Median ms");
   column_against(t, record, "Speedup (95 %)");
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
@@ -78,7 +79,7 @@ void tables_summary(const json_t *record, struct table *t) {
     cell_share(t, m);
     if (compared) cell_compression(t, m, i == 0);
     (text ? text_cells_brief : accuracy_cells)(record, i, t);
-    cell_number(t, m, "latency_ms.median", "Latency", 1, 2);
+    cell_number(t, m, "latency_ms.median", "Latency", micro ? 1e3 : 1, 2);
     if (compared) cell_speedup(t, m, i == 0);
   }
 }
@@ -181,9 +182,11 @@ void tables_agreement(const json_t *record, struct table *t) {
 void tables_speed(const json_t *record, struct table *t) {
   t->title = "Speed and memory";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
-  table_column(t, 0, "Median ms");
-  table_column(t, 0, "p95 ms");
-  table_column(t, 0, "p99 ms");
+  bool micro = record_in_microseconds(record);
+  double scale = micro ? 1e3 : 1;
+  table_column(t, 0, micro ? "Median µs" : "Median ms");
+  table_column(t, 0, micro ? "p95 µs" : "p95 ms");
+  table_column(t, 0, micro ? "p99 µs" : "p99 ms");
   column_against(t, record, "Speedup (95 %)");
   bool text = record_is_text(record);
   table_column(t, 0, "Items/s");
@@ -194,9 +197,9 @@ void tables_speed(const json_t *record, struct table *t) {
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
     table_text(t, TONE_PLAIN, record_model_label(m));
-    cell_number(t, m, "latency_ms.median", "Latency", 1, 2);
-    cell_percentile(t, m, "p95", 0.95);
-    cell_percentile(t, m, "p99", 0.99);
+    cell_number(t, m, "latency_ms.median", "Latency", scale, 2);
+    cell_percentile(t, m, "p95", 0.95, scale);
+    cell_percentile(t, m, "p99", 0.99, scale);
     if (record_model_count(record) > 1) cell_speedup(t, m, i == 0);
     cell_number(t, m, "throughput", "Throughput", 1, 1);
     if (text) cell_number(t, m, "generated.ms_per_token", "ms/token", 1, 3);
