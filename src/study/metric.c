@@ -113,7 +113,7 @@ static bool flip_rate(const struct study_view *v, const struct study_metric *m, 
 
 #define LATENCY "latency_ms."
 static const struct study_metric metrics[] = {
-    {"size_kb", "Model size", "KB", 2, true, direct, "size_bytes", NULL, 1e-3},
+    {"size_kb", "Model size", "kB", 2, true, direct, "size_bytes", NULL, 1e-3},
     {"size_mb", "Model size", "MB", 2, true, direct, "size_bytes", NULL, 1e-6},
     {"saved_mb", "Disk saved", "MB", 2, false, difference, "size_bytes", NULL, 1e-6},
     {"size_reduction", "Size reduction", "%", 1, false, reduction, "size_bytes", NULL, 100},
