@@ -288,14 +288,11 @@ enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct 
   return bad ? error_no_memory(err) : PARE_OK;
 }
 
-// Resampled medians of fewer runs than this say nothing: of one run the interval would be a point.
-enum { SPEEDUP_RUNS = 20 };
-
 enum pare_status fill_speedup(json_t *model, const double *base_ms, const double *ms, size_t n, uint64_t seed,
                               struct pare_error *err) {
   json_t *against = json_object_get(model, "against_base");
-  if (n < SPEEDUP_RUNS && json_is_object(against)) {
-    int bad = record_set_null(against, "speedup", "n too small: %zu runs, %d needed", n, SPEEDUP_RUNS);
+  if (n < STATS_BOOTSTRAP_ITEMS && json_is_object(against)) {
+    int bad = record_set_null(against, "speedup", "n too small: %zu runs, %d needed", n, STATS_BOOTSTRAP_ITEMS);
     return bad ? error_no_memory(err) : PARE_OK;
   }
   double *scratch = calloc(2 * n + STATS_RESAMPLES, sizeof *scratch);

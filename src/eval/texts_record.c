@@ -88,16 +88,40 @@ static enum pare_status fill_table(struct table *t, struct pare_error *err) {
 
 // ---- intervals ----
 
-static struct stats_interval bootstrap(struct table *t, const double *a, const double *b, size_t n) {
-  struct rng rng;
-  rng_seed(&rng, t->c->options->seed);
-  return stats_bootstrap_ratio(a, b, n, STATS_RESAMPLES, 0.95, &rng, t->scratch);
-}
-
 static double total(const double *x, size_t n) {
   double sum = 0;
   for (size_t i = 0; i < n; i++) sum += x[i];
   return sum;
+}
+
+static double itself(double x) {
+  return x;
+}
+
+// How many rows say something: those that weigh anything.
+static size_t weighing(const double *b, size_t n) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) count += !b || b[i] > 0;
+  return count;
+}
+
+// The interval of of(sum(a) / sum(b)), of rising; of few rows none is given, since resampling them shows too little.
+static int set_interval(struct table *t, json_t *object, const char *key, const double *a, const double *b, size_t n,
+                        double (*of)(double)) {
+  size_t rows = weighing(b, n);
+  if (rows < STATS_BOOTSTRAP_ITEMS)
+    return record_set_null(object, key, "n too small: %zu texts, %d needed", rows, STATS_BOOTSTRAP_ITEMS);
+  struct rng rng;
+  rng_seed(&rng, t->c->options->seed);
+  struct stats_interval i = stats_bootstrap_ratio(a, b, n, STATS_RESAMPLES, 0.95, &rng, t->scratch);
+  return json_object_set_new(object, key, json_pack("[f, f]", of(i.low), of(i.high)));
+}
+
+// {value: of(sum(a) / sum(b)), ci95}; sum(b) > 0, or b NULL for the mean of a.
+static json_t *bounded(struct table *t, const double *a, const double *b, size_t n, double (*of)(double)) {
+  json_t *json = json_pack("{s:f}", "value", of(total(a, n) / (b ? total(b, n) : (double)n)));
+  set_interval(t, json, "ci95", a, b, n, of);
+  return json;
 }
 
 // sum(a) / sum(b) with its interval; null when there is no b.
@@ -105,7 +129,7 @@ static int set_ratio(struct table *t, json_t *object, const char *key, const dou
                      const char *without) {
   double under = n ? (b ? total(b, n) : (double)n) : 0;
   if (!(under > 0)) return record_set_null(object, key, "%s", without);
-  return json_object_set_new(object, key, fill_value(total(a, n) / under, bootstrap(t, a, b, n)));
+  return json_object_set_new(object, key, bounded(t, a, b, n, itself));
 }
 
 static json_t *spread_json(double *x, size_t n) {
@@ -131,8 +155,7 @@ static int fill_perplexity(struct table *t, json_t *model) {
   if (!(tokens > 0)) return record_set_null(model, "perplexity", "%s", nothing_scored(t));
   for (size_t i = 0; i < t->rows; i++)
     if (t->x[SCORED][i] > 0) own[texts++] = exp(t->x[NLL][i] / t->x[SCORED][i]);
-  struct stats_interval i = bootstrap(t, t->x[NLL], t->x[SCORED], t->rows);
-  json_t *json = fill_value(exp(total(t->x[NLL], t->rows) / tokens), (struct stats_interval){exp(i.low), exp(i.high)});
+  json_t *json = bounded(t, t->x[NLL], t->x[SCORED], t->rows, exp);
   int bad = json_object_set_new(json, "tokens", json_integer((json_int_t)tokens));
   bad |= json_object_set_new(json, "of", json_string(of_references(t) ? "references" : "texts"));
   bad |= json_object_set_new(json, "texts", json_integer((json_int_t)texts));
@@ -150,7 +173,7 @@ static int fill_rouge(struct table *t, json_t *model) {
   json_t *rouge = json_object();
   for (size_t k = 0; k < ROUGE_KINDS; k++) {
     double *f1 = t->rouge[k][0][2];
-    json_t *row = fill_value(stats_mean(f1, n), bootstrap(t, f1, NULL, n));
+    json_t *row = bounded(t, f1, NULL, n, itself);
     json_object_set_new(row, "precision", json_real(stats_mean(t->rouge[k][0][0], n)));
     json_object_set_new(row, "recall", json_real(stats_mean(t->rouge[k][0][1], n)));
     json_object_set_new(rouge, rouge_names[k], row);
@@ -235,9 +258,8 @@ static int fill_forced(struct table *t, json_t *against) {
   if (!positions) return record_set_null(against, "same_top", without) | record_set_null(against, "kl_mean", without);
   int bad = set_ratio(t, against, "same_top", t->s->texts.same_top, forced, t->rows, without);
   bad |= json_object_set_new(json_object_get(against, "same_top"), "n", json_integer((json_int_t)positions));
-  struct stats_interval i = bootstrap(t, t->s->texts.kl, forced, t->rows);
   bad |= json_object_set_new(against, "kl_mean", json_real(total(t->s->texts.kl, t->rows) / (double)positions));
-  return bad | json_object_set_new(against, "kl_mean_ci95", json_pack("[f, f]", i.low, i.high));
+  return bad | set_interval(t, against, "kl_mean_ci95", t->s->texts.kl, forced, t->rows, itself);
 }
 
 static int fill_quality_delta(struct table *t, json_t *against) {
@@ -246,10 +268,7 @@ static int fill_quality_delta(struct table *t, json_t *against) {
       set_ratio(t, against, "len_ratio", t->x[LENGTH], t->x[BASE_LENGTH], t->rows, "the original's answers are empty");
   double *nll = t->x[PICK], tokens = total(t->x[SCORED], t->rows);
   for (size_t i = 0; i < t->rows; i++) nll[i] = t->s->texts.nll[i] - t->base->texts.nll[i];
-  struct stats_interval p = bootstrap(t, nll, t->x[SCORED], t->rows);
-  bad |= tokens > 0 ? json_object_set_new(against, "perplexity_ratio",
-                                          fill_value(exp(total(nll, t->rows) / tokens),
-                                                     (struct stats_interval){exp(p.low), exp(p.high)}))
+  bad |= tokens > 0 ? json_object_set_new(against, "perplexity_ratio", bounded(t, nll, t->x[SCORED], t->rows, exp))
                     : record_set_null(against, "perplexity_ratio", "%s", nothing_scored(t));
   if (!n) {
     bad |= record_set_null(against, "rouge_delta", "the data has no references");

@@ -34,6 +34,11 @@ static size_t items_of(const struct gate_subject *s) {
   return n;
 }
 
+static bool no_interval(const struct gate_subject *s, struct gate_finding *found, const char *what, const char *path) {
+  const char *reason = record_reason(s->model, path);
+  return unknown(found, what, strcmp(reason, "not in the record") ? reason : "no interval in the record");
+}
+
 // {value, ci95} at path: an interval the record cannot restate at another level.
 static bool stored(const struct gate_subject *s, const char *path, const char *what, struct gate_finding *found) {
   char value_path[96], interval_path[96];
@@ -41,7 +46,7 @@ static bool stored(const struct gate_subject *s, const char *path, const char *w
   snprintf(value_path, sizeof value_path, "%s.value", path);
   snprintf(interval_path, sizeof interval_path, "%s.ci95", path);
   if (!record_number(s->model, value_path, &value)) return unknown(found, what, record_reason(s->model, value_path));
-  if (!record_interval(s->model, interval_path, ends)) return unknown(found, what, "no interval in the record");
+  if (!record_interval(s->model, interval_path, ends)) return no_interval(s, found, what, interval_path);
   if (!at_95(s)) return unknown(found, what, "the record holds its 95 % interval only");
   set(found, value, (struct stats_interval){ends[0], ends[1]}, items_of(s), "items");
   return true;
@@ -52,7 +57,9 @@ static bool mean(const struct gate_subject *s, const char *path, const char *int
                  struct gate_finding *found) {
   double value, ends[2];
   if (!record_number(s->model, path, &value)) return unknown(found, what, record_reason(s->model, path));
-  if (!record_interval(s->model, interval_path, ends)) return unknown(found, what, "no interval in the record");
+  if (!record_interval(s->model, interval_path, ends)) return no_interval(s, found, what, interval_path);
+  // Of texts it is no normal interval but a bootstrap one.
+  if (record_is_text(s->record) && !at_95(s)) return unknown(found, what, "the record holds its 95 % interval only");
   double stretch = stats_normal_quantile(0.5 + s->ci / 2) / stats_normal_quantile(0.975);
   struct stats_interval i = {value - (value - ends[0]) * stretch, value + (ends[1] - value) * stretch};
   set(found, value, i, items_of(s), "items");
@@ -166,7 +173,8 @@ static bool flip_rate(const struct gate_subject *s, struct gate_finding *found) 
 
 static bool perplexity_increase(const struct gate_subject *s, struct gate_finding *found) {
   if (!stored(s, "against_base.perplexity_ratio", "perplexity ratio", found)) return false;
-  set(found, found->value - 1, (struct stats_interval){found->low - 1, found->high - 1}, found->n, "tokens");
+  set(found, found->value - 1, (struct stats_interval){found->low - 1, found->high - 1}, found->n,
+      record_is_text(s->record) ? "items" : "tokens");
   return true;
 }
 

@@ -177,6 +177,10 @@ static void lint_differences(struct lint *l) {
       value > 0) {
     expect(l, l->model, "against_base.speedup.value", base / value);
   }
+  double ends[2], speedup;
+  if (record_number(l->model, "against_base.speedup.value", &speedup) &&
+      record_interval(l->model, "against_base.speedup.ci95", ends) && (speedup < ends[0] || speedup > ends[1]))
+    fail(l, "against_base.speedup", "is %.10g, outside its interval [%.10g, %.10g]", speedup, ends[0], ends[1]);
   if (record_number(l->model, "against_base.kl_mean", &value) && value < 0) {
     fail(l, "against_base.kl_mean", "is %.10g, expected at least 0", value);
   }
@@ -191,6 +195,58 @@ static void lint_against(struct lint *l, const char *path, const char *field, bo
   } else if (base > 0) {
     expect(l, l->model, field, value / base);
   }
+}
+
+// A bootstrap interval needs its number of items.
+static void lint_few(struct lint *l, const char *count, size_t n, const char *const *paths, size_t path_count) {
+  double ends[2];
+  for (size_t i = 0; i < path_count; i++) {
+    if (n < STATS_BOOTSTRAP_ITEMS && record_interval(l->model, paths[i], ends))
+      fail(l, paths[i], "is given from %zu %s, %d needed", n, count, STATS_BOOTSTRAP_ITEMS);
+  }
+}
+
+static void lint_text_intervals(struct lint *l) {
+  static const char *const of_texts[] = {"perplexity.ci95", "against_base.perplexity_ratio.ci95",
+                                         "against_base.same_top.ci95", "against_base.kl_mean_ci95",
+                                         "against_base.len_ratio.ci95"};
+  static const char *const of_references[] = {"rouge.rouge1.ci95",
+                                              "rouge.rouge2.ci95",
+                                              "rouge.rougeL.ci95",
+                                              "length_ratio.ci95",
+                                              "against_base.rougeL_rel.ci95",
+                                              "against_base.rouge_delta.rouge1.ci95",
+                                              "against_base.rouge_delta.rouge2.ci95",
+                                              "against_base.rouge_delta.rougeL.ci95"};
+  size_t n;
+  if (!record_is_text(l->record)) return;
+  if (record_count(l->record, "dataset.n", &n)) lint_few(l, "texts", n, of_texts, sizeof of_texts / sizeof of_texts[0]);
+  if (record_count(l->model, "rouge.n", &n))
+    lint_few(l, "references", n, of_references, sizeof of_references / sizeof of_references[0]);
+}
+
+// What an answer ended with, and where it parts from the original's, is known of each answer.
+static void lint_answers(struct lint *l) {
+  static const char *const reasons[] = {"generated.finish_reason.length", "generated.finish_reason.eos",
+                                        "generated.finish_reason.stop"};
+  size_t n, sum = 0, count, part, references;
+  if (!record_is_text(l->record) || !record_count(l->record, "dataset.n", &n)) return;
+  bool ended = true;
+  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+    ended = ended && record_count(l->model, reasons[i], &count);
+    sum += ended ? count : 0;
+  }
+  if (ended && sum != n) fail(l, "generated.finish_reason", "adds up to %zu, the data has %zu texts", sum, n);
+  if (record_count(l->model, "similarity.exact.count", &count) &&
+      record_count(l->model, "similarity.first_divergence.n", &part) && count + part > n)
+    fail(l, "similarity.first_divergence.n", "is %zu, and %zu of %zu answers are the original's", part, count, n);
+  if (record_count(l->model, "rouge.n", &count) && record_count(l->record, "dataset.references", &references) &&
+      count != references)
+    fail(l, "rouge.n", "is %zu, the data has %zu references", count, references);
+  double value;
+  if (record_number(l->model, "perplexity.value", &value)) expect(l, l->model, "similarity.perplexity", value);
+  if (record_number(l->model, "against_base.same_top.value", &value))
+    expect(l, l->model, "similarity.teacher_forced.value", value);
 }
 
 static void lint_text(struct lint *l) {
@@ -329,6 +385,8 @@ enum pare_status report_lint(const json_t *record, struct pare_error *err) {
     lint_latency(&l);
     lint_differences(&l);
     lint_text(&l);
+    lint_text_intervals(&l);
+    lint_answers(&l);
     lint_rates(&l);
   }
   lint_recommendations(&l);

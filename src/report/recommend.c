@@ -1,7 +1,7 @@
 // recommend.c - recommendations by priority, computed from intervals. Quality is the accuracy of a classifier; of a
 // model that writes text it is ROUGE-L where the data has references, else perplexity. The rules, in full:
-//   a candidate is "not measurably worse" when the interval of its quality's difference reaches 0 or more; of
-//   perplexity, whose intervals are narrow, when it reaches 1 % above the original's;
+//   a candidate is "not measurably worse" when the interval of its quality's difference reaches 0 or more; perplexity,
+//   whose intervals are narrow, may be up to 1 % above the original's: "not measurably worse by more than 1 %";
 //   size      the smallest such candidate that is smaller than the original;
 //   accuracy  (of text: quality) the best candidate among those measurably better, else the original;
 //   speed     the fastest such candidate whose speedup interval lies above 1, else the original;
@@ -41,8 +41,8 @@ static const struct quality rouge_quality = {"quality",
                                              0,
                                              false};
 static const struct quality perplexity_quality = {
-    "quality", "perplexity",       "worse by perplexity",           "better by perplexity",
-    "best",    "perplexity.value", "against_base.perplexity_ratio", 0.01,
+    "quality", "perplexity",       "worse by more than 1 % of perplexity", "better by perplexity",
+    "best",    "perplexity.value", "against_base.perplexity_ratio",        0.01,
     true};
 
 struct candidate {
@@ -111,10 +111,11 @@ static void say_quality(struct buf *b, const struct field *f, const struct candi
                100 * c->delta[1], n);
   }
   bool spans = c->delta[0] <= 0 && c->delta[1] >= 0;
-  buf_puts(b, c->better      ? ": measurably better"
-              : spans        ? ": no measurable change"
-              : c->not_worse ? ": within 1 %"
-                             : ": measurably worse");
+  buf_puts(b, c->better                              ? ": measurably better"
+              : spans                                ? ": no measurable change"
+              : !c->not_worse                        ? ": measurably worse"
+              : c->delta[0] >= -f->quality->worse_by ? ": measurably worse, by less than 1 %"
+                                                     : ": measurably worse, not measurably by more than 1 %");
 }
 
 static void say_speed(struct buf *b, const struct candidate *c) {
@@ -169,6 +170,15 @@ static bool is_better(const struct candidate *c) {
 static bool is_measured(const struct candidate *c) {
   return c->has_quality;
 }
+static bool is_worse(const struct candidate *c) {
+  return c->has_quality && !c->not_worse;
+}
+static bool is_smaller_and_worse(const struct candidate *c) {
+  return c->smaller && is_worse(c);
+}
+static bool is_faster_and_worse(const struct candidate *c) {
+  return c->faster && is_worse(c);
+}
 static bool has_speed(const struct candidate *c) {
   return c->has_speed;
 }
@@ -192,6 +202,16 @@ static bool by_speed(const struct candidate *a, const struct candidate *b) {
   return a->speedup > b->speedup;
 }
 
+static void say_unknown(struct buf *b, const struct field *f, const struct candidate *c) {
+  char path[96];
+  if (!record_is_text(f->record)) {
+    buf_puts(b, "; accuracy unknown without labels");
+    return;
+  }
+  snprintf(path, sizeof path, "%s.ci95", f->quality->delta);
+  buf_printf(b, "; change of %s unknown: %s", f->quality->name, record_reason(c->model, path));
+}
+
 // "the smallest of the 3 candidates that are ...": what, with "%s" for the word of quality.
 static void say_choice(struct buf *b, const char *superlative, size_t qualified, const char *what, const char *word) {
   if (qualified == 1) {
@@ -203,6 +223,17 @@ static void say_choice(struct buf *b, const char *superlative, size_t qualified,
   buf_add(b, what, at ? (size_t)(at - what) : strlen(what));
   if (at) buf_printf(b, "%s%s", word, at + 2);
   buf_puts(b, ": ");
+}
+
+// None of the `count` candidates of this kind is known to be good enough: that all are worse needs each measured.
+static void say_all_worse(struct buf *b, const struct field *f, const char *kind, size_t count, qualifies worse) {
+  size_t measured = choose(f, worse, by_size).qualified;
+  if (measured == count) {
+    buf_printf(b, "every %scandidate is measurably %s", kind, f->quality->less);
+  } else {
+    buf_printf(b, "of the %zu %scandidates %zu %s measurably %s, the %s of the others is unknown", count, kind,
+               measured, measured == 1 ? "is" : "are", f->quality->less, f->quality->name);
+  }
 }
 
 static void recommend_size(const struct field *f, bool known, json_t *out) {
@@ -217,7 +248,7 @@ static void recommend_size(const struct field *f, bool known, json_t *out) {
     double identical;
     say_choice(&b, "smallest", any.qualified, "smaller than the original", "");
     say_size(&b, f, &any.best);
-    buf_puts(&b, record_is_text(f->record) ? "; quality unknown" : "; accuracy unknown without labels");
+    say_unknown(&b, f, &any.best);
     if (record_number(any.best.model, "against_base.identical_rate", &identical)) {
       buf_printf(&b, ", %.2f %% of the answers are the original's", 100 * identical);
     }
@@ -225,8 +256,8 @@ static void recommend_size(const struct field *f, bool known, json_t *out) {
     return;
   }
   if (good.qualified == 0) {
-    buf_printf(&b, "every smaller candidate is measurably %s; the smallest, %s: ", f->quality->less,
-               record_model_name(any.best.model));
+    say_all_worse(&b, f, "smaller ", any.qualified, is_smaller_and_worse);
+    buf_printf(&b, "; the smallest, %s: ", record_model_name(any.best.model));
     if (any.best.has_quality) {
       say_quality(&b, f, &any.best);
     } else {
@@ -270,8 +301,8 @@ static void recommend_speed(const struct field *f, json_t *out) {
     if (!fast.best.smaller) buf_puts(&b, "; it is not smaller than the original");
     add(out, "speed", fast.best.model, &b);
   } else if (any_fast.qualified) {
-    buf_printf(&b, "every faster candidate is measurably %s; the fastest, %s: ", f->quality->less,
-               record_model_name(any_fast.best.model));
+    say_all_worse(&b, f, "faster ", any_fast.qualified, is_faster_and_worse);
+    buf_printf(&b, "; the fastest, %s: ", record_model_name(any_fast.best.model));
     say_speed(&b, &any_fast.best);
     add(out, "speed", f->base, &b);
   } else {
@@ -299,7 +330,7 @@ static void recommend_overall(const struct field *f, json_t *out) {
   if (sound.qualified) {
     buf_printf(&b, "every candidate that keeps the %s is not smaller or measurably slower", f->quality->name);
   } else {
-    buf_printf(&b, "every candidate is measurably %s", f->quality->less);
+    say_all_worse(&b, f, "", f->count, is_worse);
   }
   add(out, "overall", f->base, &b);
 }

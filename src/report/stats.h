@@ -9,7 +9,7 @@
 
 #include "base/rng.h"
 
-enum { STATS_RESAMPLES = 2000, STATS_ECE_BINS = 15 };
+enum { STATS_RESAMPLES = 2000, STATS_BOOTSTRAP_ITEMS = 20, STATS_ECE_BINS = 15 };
 
 struct stats_interval {
   double low, high;
@@ -74,7 +74,8 @@ struct stats_interval stats_bootstrap_median_ratio(const double *base, const dou
                                                    size_t resamples, double ci, struct rng *rng, double *scratch);
 
 // sum(a) / sum(b) over items drawn with both numbers; b NULL: the mean of a. b >= 0; a draw without any b is left out.
-// scratch: resamples doubles. n >= 1.
+// scratch: resamples doubles. n >= 1; of fewer than STATS_BOOTSTRAP_ITEMS items the interval is too narrow to be told
+// (of one it is a point).
 struct stats_interval stats_bootstrap_ratio(const double *a, const double *b, size_t n, size_t resamples, double ci,
                                             struct rng *rng, double *scratch);
 

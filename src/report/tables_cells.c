@@ -22,6 +22,21 @@ void cell_number(struct table *t, const json_t *model, const char *path, const c
   table_cell(t, TONE_PLAIN, "%.*f", digits, x * scale);
 }
 
+void cell_interval(struct table *t, const json_t *model, const char *path, const char *what, double scale) {
+  char value_path[96], ends_path[96];
+  double value, ends[2];
+  snprintf(value_path, sizeof value_path, "%s.value", path);
+  snprintf(ends_path, sizeof ends_path, "%s.ci95", path);
+  if (!record_number(model, value_path, &value)) {
+    cell_missing(t, model, path, what);
+  } else if (!record_interval(model, ends_path, ends)) {
+    table_cell(t, TONE_PLAIN, "%.2f", scale * value);
+    table_missing(t, what, record_reason(model, ends_path));
+  } else {
+    table_cell(t, TONE_PLAIN, "%.2f (%.2f–%.2f)", scale * value, scale * ends[0], scale * ends[1]);
+  }
+}
+
 struct judged judge(const double ends[2], double zero) {
   if (ends[0] > zero) return (struct judged){TONE_GOOD, "▲"};
   if (ends[1] < zero) return (struct judged){TONE_BAD, "▼"};
@@ -56,8 +71,11 @@ void cell_judged(struct table *t, const json_t *model, const char *path, const c
   snprintf(ends_path, sizeof ends_path, "%s.ci95", path);
   if (how->original) {
     table_text(t, TONE_MUTED, "–");
-  } else if (!record_number(model, value_path, &value) || !record_interval(model, ends_path, ends)) {
+  } else if (!record_number(model, value_path, &value)) {
     cell_missing(t, model, path, what);
+  } else if (!record_interval(model, ends_path, ends)) {
+    table_cell(t, TONE_PLAIN, "%+.2f", how->scale * (value - how->offset));
+    table_missing(t, what, record_reason(model, ends_path));
   } else {
     double turned[2] = {-ends[1], -ends[0]};
     struct judged j = how->lower_is_better ? judge(turned, -how->zero) : judge(ends, how->zero);

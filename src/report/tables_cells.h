@@ -18,6 +18,8 @@ struct judged judge(const double ends[2], double zero);
 // "n/a", with the reason as a note below the table. what: the number's name there.
 void cell_missing(struct table *t, const json_t *model, const char *path, const char *what);
 void cell_number(struct table *t, const json_t *model, const char *path, const char *what, double scale, int digits);
+// {value, ci95} at path as "value (low–high)"; without an interval the value alone, the reason below the table.
+void cell_interval(struct table *t, const json_t *model, const char *path, const char *what, double scale);
 void cell_share(struct table *t, const json_t *model); // of f32
 void cell_compression(struct table *t, const json_t *model, bool original);
 // A number that the original has not: a dash there.

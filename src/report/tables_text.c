@@ -111,13 +111,8 @@ void tables_perplexity(const json_t *record, struct table *t) {
   table_column(t, 0, "Tokens");
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
-    double value, ends[2];
     table_text(t, TONE_PLAIN, record_model_label(m));
-    if (record_number(m, "perplexity.value", &value) && record_interval(m, "perplexity.ci95", ends)) {
-      table_cell(t, TONE_PLAIN, "%.2f (%.2f–%.2f)", value, ends[0], ends[1]);
-    } else {
-      cell_missing(t, m, "perplexity", "Perplexity");
-    }
+    cell_interval(t, m, "perplexity", "Perplexity", 1);
     if (record_model_count(record) > 1) cell_perplexity_change(t, m, i == 0);
     cell_number(t, m, "perplexity.mean", "Perplexity", 1, 2);
     cell_number(t, m, "perplexity.std", "Perplexity", 1, 2);
@@ -137,15 +132,10 @@ void tables_rouge(const json_t *record, struct table *t) {
   table_column(t, 0, "Length");
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
-    double value, ends[2];
     table_text(t, TONE_PLAIN, record_model_label(m));
     cell_number(t, m, "rouge.rouge1.value", "ROUGE", 100, 2);
     cell_number(t, m, "rouge.rouge2.value", "ROUGE", 100, 2);
-    if (record_number(m, "rouge.rougeL.value", &value) && record_interval(m, "rouge.rougeL.ci95", ends)) {
-      table_cell(t, TONE_PLAIN, "%.2f (%.2f–%.2f)", 100 * value, 100 * ends[0], 100 * ends[1]);
-    } else {
-      cell_missing(t, m, "rouge", "ROUGE");
-    }
+    cell_interval(t, m, "rouge.rougeL", "ROUGE-L", 100);
     if (compared) cell_rouge_delta(t, m, i == 0);
     if (compared) cell_against(t, m, i == 0, "against_base.rougeL_rel.value", "Relative ROUGE-L", "%.2f", 100);
     cell_number(t, m, "length_ratio.value", "Length", 1, 3);

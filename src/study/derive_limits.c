@@ -74,12 +74,16 @@ enum pare_status derive_check(const json_t *study, const json_t *limit, json_t *
   enum pare_status status = find_view(study, limit, &view, err);
   if (status) return status;
   bool known = study_metric_get(m, &view, &v, &reason);
-  *decision = known ? decide(&v, limit) : STATS_INCONCLUSIVE;
-  if (known) {
-    say_value(m, &v, text, sizeof text);
+  // Where there should be an interval, the value alone decides nothing.
+  bool decided = known && (v.has_interval || !m->ci);
+  *decision = decided ? decide(&v, limit) : STATS_INCONCLUSIVE;
+  if (known) say_value(m, &v, text, sizeof text);
+  if (decided) {
     reason = *decision == STATS_PASS   ? "within the limit"
              : *decision == STATS_FAIL ? "beyond the limit"
                                        : "the interval contains the limit";
+  } else if (known) {
+    reason = record_reason(view.model, m->ci);
   } else {
     snprintf(text, sizeof text, "n/a");
   }

@@ -1,5 +1,5 @@
-// derive_sentences.c - the sentences of a study about its models. Each is chosen by the numbers it states; a difference
-// whose interval spans zero is "no measurable change", and a percentage says of what.
+// derive_sentences.c - the sentences of a study about its models. Each is chosen by the numbers it states, and a
+// percentage says of what.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "report/record.h"
 #include "study/derive.h"
+#include "study/say.h"
 #include "study/sentence.h"
 
 struct part {
@@ -29,125 +30,7 @@ static struct part part_of(const json_t *study, size_t i) {
   return p;
 }
 
-static bool get(const char *metric, const struct study_view *v, struct study_value *out) {
-  const char *reason;
-  return study_metric_get(study_metric_find(metric), v, out, &reason);
-}
-
-static const struct study_view *original(const struct study_view *v, struct study_view *out) {
-  *out = (struct study_view){v->record, v->base, v->base};
-  return out;
-}
-
-// "A to B"
-static bool say_both(struct buf *b, const char *metric, const struct study_view *v) {
-  struct study_view base;
-  struct study_value x, y;
-  char from[64], to[64];
-  if (!get(metric, original(v, &base), &x) || !get(metric, v, &y)) return false;
-  study_metric_print(study_metric_find(metric), x.value, from, sizeof from);
-  study_metric_print(study_metric_find(metric), y.value, to, sizeof to);
-  buf_printf(b, "%s to %s", from, to);
-  return true;
-}
-
-static void say_size(struct buf *b, const struct study_view *v) {
-  struct study_value r, c;
-  double bytes = 0;
-  record_number(v->base, "size_bytes", &bytes);
-  buf_puts(b, "file ");
-  if (!say_both(b, bytes < 1e6 ? "size_kb" : "size_mb", v) || !get("size_reduction", v, &r)) return;
-  if (r.value <= 0) {
-    buf_printf(b, ": %.1f %% larger, not smaller", 0 - r.value);
-  } else {
-    buf_printf(b, ": %.1f %% smaller", r.value);
-    if (get("compression", v, &c)) buf_printf(b, " (%.2f times)", c.value);
-  }
-}
-
-static void say_speed(struct buf *b, const struct study_view *v) {
-  struct study_value s, mean;
-  if (!get("speedup", v, &s)) {
-    buf_printf(b, "speed unknown: %s", record_reason(v->model, "against_base.speedup.value"));
-    return;
-  }
-  buf_puts(b, "median latency ");
-  say_both(b, "latency_median_ms", v);
-  buf_printf(b, ", speedup %.2f", s.value);
-  if (s.has_interval)
-    buf_printf(b, " (95 %% interval %.2f to %.2f): %s", s.low, s.high,
-               s.low > 1    ? "measurably faster"
-               : s.high < 1 ? "measurably slower"
-                            : "no measurable change");
-  if (get("latency_reduction", v, &mean)) buf_printf(b, "; the mean changes by %+.1f %%", 0 - mean.value);
-}
-
-static void say_memory(struct buf *b, const struct study_view *v) {
-  struct study_value r;
-  buf_puts(b, "memory at its peak ");
-  if (!say_both(b, "rss_mb", v) || !get("memory_reduction", v, &r)) {
-    buf_puts(b, "unknown");
-  } else {
-    buf_printf(b, ": %.1f %% %s", fabs(r.value), r.value >= 0 ? "less" : "more");
-  }
-}
-
-static bool say_accuracy(struct buf *b, const struct study_view *v) {
-  struct study_value d;
-  size_t n = 0;
-  if (!get("accuracy_drop_pp", v, &d)) return false;
-  record_count(v->model, "accuracy.n", &n);
-  buf_puts(b, "accuracy ");
-  say_both(b, "accuracy", v);
-  buf_printf(b, ", difference %+.2f points (95 %% interval %+.2f to %+.2f, n = %zu): %s", 0 - d.value, 0 - d.high,
-             0 - d.low, n,
-             d.low > 0    ? "measurably worse"
-             : d.high < 0 ? "measurably better"
-                          : "no measurable change");
-  return true;
-}
-
-static bool say_confidence(struct buf *b, const struct study_view *v) {
-  struct study_value d, base;
-  struct study_view o;
-  if (!get("confidence_drop_pp", v, &d) || !get("confidence_mean", original(v, &o), &base)) return false;
-  buf_puts(b, "mean confidence ");
-  say_both(b, "confidence_mean", v);
-  buf_printf(b, ", difference %+.3f points absolute, %+.3f %% relative", 0 - d.value,
-             base.value > 0 ? -100 * d.value / base.value : 0);
-  if (d.has_interval) buf_printf(b, ": %s", d.low <= 0 && d.high >= 0 ? "no measurable change" : "a measurable change");
-  return true;
-}
-
-static bool say_agreement(struct buf *b, const struct study_view *v) {
-  struct study_value f;
-  size_t changed = 0, n = 0;
-  if (!get("flip_rate", v, &f)) return false;
-  record_count(v->model, "against_base.flips.changed", &changed);
-  record_count(v->model, "against_base.n", &n);
-  buf_printf(b, "%zu of %zu answers change (95 %% interval %.2f to %.2f %%)", changed, n, f.low, f.high);
-  return true;
-}
-
-static bool say_generation(struct buf *b, const struct study_view *v) {
-  struct study_value chars, jaccard, exact, ppl;
-  if (!get("char_similarity", v, &chars) || !get("token_jaccard", v, &jaccard)) return false;
-  buf_printf(b, "texts are %.1f %% alike by characters and %.1f %% by tokens (means)", chars.value, jaccard.value);
-  if (get("exact_rate", v, &exact)) {
-    buf_printf(b, ", %.1f %% identical", exact.value);
-    if (exact.has_interval) buf_printf(b, " (95 %% interval %.1f to %.1f %%)", exact.low, exact.high);
-  }
-  if (get("perplexity_increase", v, &ppl)) {
-    buf_puts(b, "; perplexity ");
-    say_both(b, "perplexity", v);
-    buf_printf(b, " (%+.2f %%)", ppl.value);
-  }
-  return true;
-}
-
-typedef bool (*sayer)(struct buf *b, const struct study_view *v);
-
-static void add_said(json_t *list, const struct part *p, const char *prefix, sayer say) {
+static void add_said(json_t *list, const struct part *p, const char *prefix, sayer *say) {
   struct buf b = {0};
   buf_printf(&b, "%s%s: ", prefix, p->ship);
   if (say(&b, &p->view)) {
@@ -157,22 +40,9 @@ static void add_said(json_t *list, const struct part *p, const char *prefix, say
   }
 }
 
-static bool size_said(struct buf *b, const struct study_view *v) {
-  say_size(b, v);
-  return true;
-}
-static bool speed_said(struct buf *b, const struct study_view *v) {
-  say_speed(b, v);
-  return true;
-}
-static bool memory_said(struct buf *b, const struct study_view *v) {
-  say_memory(b, v);
-  return true;
-}
-
 static void summary(const struct part *p, json_t *list) {
-  static const sayer lines[] = {size_said,      speed_said,    memory_said,   say_accuracy,
-                                say_confidence, say_agreement, say_generation};
+  static sayer *const lines[] = {say_size,      say_speed,      say_memory, say_accuracy,  say_confidence,
+                                 say_agreement, say_generation, say_rouge,  say_perplexity};
   char prefix[96];
   snprintf(prefix, sizeof prefix, "%.80s, ", p->title);
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) add_said(list, p, prefix, lines[i]);
@@ -184,7 +54,8 @@ static void insight_spread(const struct part *p, json_t *list) {
   struct study_value base, model;
   struct study_view o;
   struct buf b = {0};
-  if (!get("latency_std_ms", original(&p->view, &o), &base) || !get("latency_std_ms", &p->view, &model)) return;
+  if (!say_get("latency_std_ms", say_original(&p->view, &o), &base) || !say_get("latency_std_ms", &p->view, &model))
+    return;
   if (base.value <= 0) return;
   double change = 100 * (1 - model.value / base.value);
   buf_printf(&b, "The standard deviation of the latency is %.1f %% %s than the original's.", fabs(change),
@@ -202,7 +73,7 @@ static void insight_percentiles(const struct part *p, json_t *list) {
                stats_percentile_runs(0.99));
   } else {
     struct study_value p99, median;
-    if (!get("latency_p99_ms", &p->view, &p99) || !get("latency_median_ms", &p->view, &median)) return;
+    if (!say_get("latency_p99_ms", &p->view, &p99) || !say_get("latency_median_ms", &p->view, &median)) return;
     buf_printf(&b, "P99 is %.2f times the median over %zu runs.", p99.value / median.value, n);
   }
   derive_add_text(list, &b);
@@ -236,17 +107,17 @@ static json_t *insights(const struct part *p) {
 // ---- per candidate: is it worth it? ----
 
 static const char *verdict_of(const struct study_view *v, struct buf *why) {
-  struct study_value size, drop;
-  bool smaller = get("size_reduction", v, &size) && size.value > 0;
-  bool known = get("accuracy_drop_pp", v, &drop);
-  bool worse = known && drop.low > 0;
+  struct study_value size;
+  struct say_quality quality;
+  bool smaller = say_get("size_reduction", v, &size) && size.value > 0, known = say_quality(v, &quality);
   say_size(why, v);
   if (known) {
     buf_puts(why, "; ");
-    say_accuracy(why, v);
+    quality.say(why, v);
   }
-  if (!smaller) return "grew: keep the original";
-  return worse ? "limited success" : "success";
+  if (!smaller) return "not smaller: keep the original";
+  if (!known || !quality.drop.has_interval) return "smaller, quality unknown";
+  return quality.drop.low > 0 ? "limited success" : "success";
 }
 
 static void verdicts(const struct part *p, json_t *list) {
@@ -279,6 +150,28 @@ static const json_t *best(const struct part *p, const char *metric, double *valu
   return found;
 }
 
+// What a best value does not show, unless the interval of its difference does. NULL: nothing to add.
+static const char *doubt_of(const json_t *m, const char *metric) {
+  static const struct {
+    const char *metric, *interval, *doubt;
+    double equal;
+    bool lower_is_better;
+  } rows[] = {
+      {"accuracy", "against_base.accuracy_delta.ci95", "not measurably above the original", 0, false},
+      {"rougeL", "against_base.rouge_delta.rougeL.ci95", "not measurably above the original", 0, false},
+      {"perplexity", "against_base.perplexity_ratio.ci95", "not measurably below the original", 1, true},
+      {"latency_median_ms", "against_base.speedup.ci95", "not measurably below the original", 1, false},
+  };
+  double ends[2];
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    if (strcmp(metric, rows[i].metric)) continue;
+    bool known = record_interval(m, rows[i].interval, ends);
+    bool better = known && (rows[i].lower_is_better ? ends[1] < rows[i].equal : ends[0] > rows[i].equal);
+    return better ? NULL : rows[i].doubt;
+  }
+  return NULL;
+}
+
 static void finding(const struct part *p, const char *what, const char *metric, json_t *list) {
   double value;
   char text[64];
@@ -287,9 +180,8 @@ static void finding(const struct part *p, const char *what, const char *metric, 
   if (!m) return;
   study_metric_print(study_metric_find(metric), value, text, sizeof text);
   buf_printf(&b, "%s, %s: %s (%s)", p->title, what, record_model_name(m), text);
-  double ends[2];
-  if (!strcmp(metric, "accuracy") && record_interval(m, "against_base.accuracy_delta.ci95", ends) && ends[0] <= 0)
-    buf_puts(&b, "; not measurably above the original");
+  const char *doubt = doubt_of(m, metric);
+  if (m != p->view.base && doubt) buf_printf(&b, "; %s", doubt);
   derive_add_text(list, &b);
 }
 
@@ -299,17 +191,22 @@ static void trade_offs(const struct part *p, json_t *list) {
   for (size_t i = 1; i < p->models; i++) {
     struct study_view v = {p->record, record_model(p->record, i), record_model(p->record, 0)};
     struct study_value x;
-    if (get("compression", &v, &x)) compression = fmax(compression, x.value);
-    if (get("relative_accuracy", &v, &x)) kept = fmin(kept, x.value);
-    if (get("accuracy_drop_pp", &v, &x)) judged++, not_worse += x.low <= 0;
-    if (get("speedup", &v, &x) && x.has_interval) timed++, faster += x.low > 1;
+    if (say_get("compression", &v, &x)) compression = fmax(compression, x.value);
+    if (say_get("relative_accuracy", &v, &x)) kept = fmin(kept, x.value);
+    if (say_get("accuracy_drop_pp", &v, &x) && x.has_interval) judged++, not_worse += x.low <= 0;
+    if (say_get("speedup", &v, &x) && x.has_interval) timed++, faster += x.low > 1;
   }
   struct buf b = {0};
   if (judged) {
-    buf_printf(&b,
-               "%s, size against accuracy: up to %.2f times smaller; %zu of %zu candidates show no measurable loss "
-               "of accuracy, and the weakest keeps %.2f %% of the original's.",
-               p->title, compression, not_worse, judged, kept);
+    buf_printf(&b, "%s, size against accuracy: ", p->title);
+    if (compression > 1) {
+      buf_printf(&b, "up to %.2f times smaller", compression);
+    } else {
+      buf_puts(&b, "no candidate is smaller");
+    }
+    buf_printf(&b, "; %zu of %zu candidates show no measurable loss of accuracy", not_worse, judged);
+    if (isfinite(kept)) buf_printf(&b, ", and the weakest keeps %.2f %% of the original's", kept);
+    buf_puts(&b, ".");
     derive_add_text(list, &b);
   }
   if (timed) {
@@ -325,6 +222,7 @@ static void findings(const struct part *p, json_t *list) {
   finding(p, "lowest memory", "rss_mb", list);
   finding(p, "lowest median latency", "latency_median_ms", list);
   finding(p, "closest texts", "char_similarity", list);
+  finding(p, "highest ROUGE-L", "rougeL", list);
   finding(p, "lowest perplexity", "perplexity", list);
   trade_offs(p, list);
 }
@@ -336,6 +234,7 @@ static void advice(const struct part *p, json_t *list) {
     const char *priority, *text;
   } rows[] = {{"size", "If memory or disk is short"},
               {"accuracy", "If accuracy is critical"},
+              {"quality", "If the quality of the text is critical"},
               {"speed", "If speed comes first"},
               {"overall", "Otherwise"}};
   const json_t *found = json_object_get(p->record, "recommendations");
@@ -371,33 +270,33 @@ static void advice(const struct part *p, json_t *list) {
 
 static void readiness(const struct part *p, json_t *strengths, json_t *limitations) {
   struct study_value x;
+  struct say_quality quality;
   struct buf b = {0};
-  json_t *to;
-  if (get("open_ms", &p->view, &x)) {
+  if (say_get("open_ms", &p->view, &x)) {
     buf_printf(&b, "%s: start-up of %s takes %.1f ms, tokenizer and self-test included", p->title, p->ship, x.value);
     derive_add_text(x.value < 1000 ? strengths : limitations, &b);
   }
-  if (get("speedup", &p->view, &x) && x.has_interval) {
+  if (say_get("speedup", &p->view, &x) && x.has_interval) {
     buf_printf(&b, "%s: ", p->title);
     say_speed(&b, &p->view);
     derive_add_text(x.low > 1 ? strengths : limitations, &b);
   }
-  if (get("size_reduction", &p->view, &x)) {
+  if (say_get("size_reduction", &p->view, &x)) {
     buf_printf(&b, "%s: ", p->title);
     say_size(&b, &p->view);
     derive_add_text(x.value > 0 ? strengths : limitations, &b);
   }
-  if (get("error_rate", &p->view, &x)) {
+  if (say_get("error_rate", &p->view, &x)) {
     buf_printf(&b, "%s: %s of the texts got no answer", p->title, x.value > 0 ? "some" : "none");
     derive_add_text(x.value > 0 ? limitations : strengths, &b);
   }
-  if (get("accuracy_drop_pp", &p->view, &x)) {
+  if (say_quality(&p->view, &quality)) {
     buf_printf(&b, "%s: ", p->title);
-    say_accuracy(&b, &p->view);
-    to = x.low > 0 ? limitations : strengths;
-    derive_add_text(to, &b);
+    quality.say(&b, &p->view);
+    bool kept = quality.drop.has_interval && quality.drop.low <= 0;
+    derive_add_text(kept ? strengths : limitations, &b);
   }
-  if (get("flip_rate", &p->view, &x) && x.value > 0) {
+  if (say_get("flip_rate", &p->view, &x) && x.value > 0) {
     buf_printf(&b, "%s: ", p->title);
     say_agreement(&b, &p->view);
     derive_add_text(limitations, &b);

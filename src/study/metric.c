@@ -46,11 +46,13 @@ static bool reduction(const struct study_view *v, const struct study_metric *m, 
   return true;
 }
 
+// A stored ratio of the candidate's to the original's as an increase.
 static bool increase(const struct study_view *v, const struct study_metric *m, struct study_value *out,
                      const char **reason) {
-  double r;
-  if (!ratio(v, m->path, &r, reason)) return false;
-  out->value = (r - 1) * m->scale;
+  if (!direct(v, m, out, reason)) return false;
+  out->value -= m->scale;
+  out->low -= m->scale;
+  out->high -= m->scale;
   return true;
 }
 
@@ -170,14 +172,17 @@ static const struct study_metric metrics[] = {
     {"perplexity", "Perplexity (corpus)", "", 3, true, direct, "perplexity.value", "perplexity.ci95", 1},
     {"perplexity_mean", "Perplexity, mean over texts", "", 3, true, direct, "perplexity.mean", NULL, 1},
     {"perplexity_std", "Perplexity, std dev over texts", "", 3, true, direct, "perplexity.std", NULL, 1},
-    {"perplexity_increase", "Perplexity increase", "%", 3, true, increase, "perplexity.value", NULL, 100},
+    {"perplexity_increase", "Perplexity increase", "%", 3, true, increase, "against_base.perplexity_ratio.value",
+     "against_base.perplexity_ratio.ci95", 100},
+    {"rougeL_drop_pp", "ROUGE-L drop (absolute)", "points", 2, true, drop, "against_base.rouge_delta.rougeL.value",
+     "against_base.rouge_delta.rougeL.ci95", 100},
     {"rouge1", "ROUGE-1", "%", 2, false, direct, "rouge.rouge1.value", "rouge.rouge1.ci95", 100},
     {"rouge2", "ROUGE-2", "%", 2, false, direct, "rouge.rouge2.value", "rouge.rouge2.ci95", 100},
     {"rougeL", "ROUGE-L", "%", 2, false, direct, "rouge.rougeL.value", "rouge.rougeL.ci95", 100},
     {"length_ratio", "Length against the original's", "x", 3, false, direct, "against_base.len_ratio.value",
      "against_base.len_ratio.ci95", 1},
     {"tokens_per_s", "Tokens per second", "/s", 1, false, direct, "generated.tokens_per_s", NULL, 1},
-    {"ms_per_token", "Time per token", "ms", 3, true, direct, "ms_per_token", NULL, 1},
+    {"ms_per_token", "Time per token", "ms", 3, true, direct, "generated.ms_per_token", NULL, 1},
 };
 
 const struct study_metric *study_metrics(size_t *count) {

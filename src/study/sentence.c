@@ -31,11 +31,16 @@ static bool reference_read(const char *s, size_t len, struct reference *out) {
 
 // Units that make a number a figure about a model.
 static bool has_unit(const char *after) {
-  static const char *const units[] = {"%",  "×",  "x ",  "x.",     "x,",       "ms",       "MB", "KB",
-                                      "kB", "GB", "MiB", "points", "tokens/s", "per cent", NULL};
-  while (*after == ' ') after++;
-  for (size_t i = 0; units[i]; i++)
-    if (!strncmp(after, units[i], strlen(units[i]))) return true;
+  static const char *const units[] = {"%",    "×",  "x",    "times",    "ms",       "us",      "KB",    "kB",
+                                      "MB",   "GB", "KiB",  "MiB",      "GiB",      "points",  "point", "pp",
+                                      "nats", "µs", "fold", "tokens/s", "per cent", "percent", NULL};
+  while (*after == ' ' || *after == '-') after++;
+  for (size_t i = 0; units[i]; i++) {
+    size_t len = strlen(units[i]);
+    // A unit of letters is a whole word: "5 xylophones" has none.
+    bool letters = isalpha((unsigned char)units[i][0]);
+    if (!strncmp(after, units[i], len) && !(letters && isalpha((unsigned char)after[len]))) return true;
+  }
   return false;
 }
 

@@ -88,7 +88,8 @@ static enum pare_status number_columns(const struct reader *r, size_t blocks, co
   }
   for (size_t i = 0; i < buckets; i++) out->columns += count[i] > 0 && count[i] >= o->min_count;
   if (!out->columns)
-    return error_set(err, PARE_DATA, "no n-gram is in %zu texts or more: there is nothing to learn from", o->min_count);
+    return error_set(err, PARE_DATA, "no n-gram is in %zu texts or more (min-count): there is nothing to learn from",
+                     o->min_count);
   out->buckets = malloc(out->columns * sizeof *out->buckets);
   if (!out->buckets) return error_no_memory(err);
   uint32_t n = 0;

@@ -37,7 +37,7 @@ struct run {
 static enum pare_status check_options(const struct pare_train_options *o, struct pare_error *err) {
   if (o->precision != 0 && o->precision != 8 && o->precision != 16 && o->precision != 32)
     return error_set(err, PARE_USAGE, "a precision of %zu bits: 8, 16 or 32 expected", o->precision);
-  if (!(o->prune >= 0 && o->prune < 1)) return error_set(err, PARE_USAGE, "a share to prune of at least 0, below 1");
+  if (!(o->prune >= 0 && o->prune < 1)) return error_set(err, PARE_USAGE, "prune: expected a share from 0 to below 1");
   if (!(o->c >= 0 && o->c <= 1e9)) return error_set(err, PARE_USAGE, "c: expected a number from 0 to 1e9");
   if (o->seed >> 53) return error_set(err, PARE_USAGE, "the seed must be below 2^53");
   return PARE_OK;
@@ -130,8 +130,13 @@ static void choose(struct run *r) {
   } else if (!found) {
     snprintf(text, cap, "8 bits: nothing else fits; smallest %s", sparse);
   } else if (!r->chosen) {
-    snprintf(text, cap, "32 bits: smaller files lose more than %.2f points; smallest %s", 100 * r->o->max_accuracy_drop,
-             sparse);
+    bool smaller = c[1].bytes < c[0].bytes || c[2].bytes < c[0].bytes;
+    if (smaller) {
+      snprintf(text, cap, "32 bits: smaller files lose more than %.2f points; smallest %s",
+               100 * r->o->max_accuracy_drop, sparse);
+    } else {
+      snprintf(text, cap, "32 bits: no other file is smaller; smallest %s", sparse);
+    }
   } else {
     snprintf(text, cap, "%u bits: the smallest file, %zu bytes instead of %zu, %.2f points %s; smallest %s",
              precisions[r->chosen], c[r->chosen].bytes, c[0].bytes, 100 * (lost < 0 ? -lost : lost),

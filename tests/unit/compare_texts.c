@@ -18,7 +18,7 @@
 #include "report/similarity.h"
 #include "report/stats.h"
 
-enum { ROWS = 9, RUNS = 20, MODELS = 3, TOKENS = 12 };
+enum { ROWS = 24, RUNS = 20, MODELS = 3, TOKENS = 12 };
 
 static const char model[] = PROJECT_DIR "/models/news-gpt2";
 static const char *const names[MODELS] = {"news-gpt2", "int8", "nf4"};
@@ -30,7 +30,22 @@ static const char *const prompts[ROWS] = {"The company is based in New York",
                                           "Shares of the",
                                           "The film was directed by",
                                           "Scientists said on Thursday that a new",
-                                          "He"};
+                                          "He",
+                                          "The band released its first album in",
+                                          "Police in the city of",
+                                          "The river flows through",
+                                          "A spokesman for the company said",
+                                          "The village has a population of",
+                                          "On Friday the central bank",
+                                          "She was born in",
+                                          "The bridge was built",
+                                          "Stocks rose after",
+                                          "The species is found in",
+                                          "Researchers at the university",
+                                          "The team finished the season",
+                                          "In the north of the country",
+                                          "The government of",
+                                          "After the war he"};
 
 struct state {
   pare_engine *engine;
@@ -233,7 +248,7 @@ static void likeness_is_recomputed(void **state) {
     expect(s, m, "against_base.identical_rate", same / ROWS);
     expect(s, m, "against_base.len_ratio.value", length / base_length);
   }
-  expect(s, 1, "similarity.char.max", 1); // on nine prompts int8 and the original do agree somewhere
+  expect(s, 1, "similarity.char.max", 1); // on so many prompts int8 and the original do agree somewhere
 }
 
 static void forced_tokens_are_counted(void **state) {
@@ -291,6 +306,23 @@ static void rouge_is_recomputed(void **state) {
   }
 }
 
+// Twelve references are too few to resample, whatever the number of rows.
+static void few_texts_give_no_interval(void **state) {
+  const struct state *s = *state;
+  double ends[2];
+  for (size_t m = 1; m < MODELS; m++) {
+    const json_t *model_entry = record_model(s->record, m);
+    assert_false(record_interval(model_entry, "rouge.rougeL.ci95", ends));
+    assert_string_equal(record_reason(model_entry, "rouge.rougeL.ci95"), "n too small: 12 texts, 20 needed");
+    assert_false(record_interval(model_entry, "against_base.rouge_delta.rougeL.ci95", ends));
+    assert_true(record_interval(model_entry, "against_base.len_ratio.ci95", ends));
+  }
+  // So nothing is known about quality, and only sizes are compared.
+  assert_int_equal(json_array_size(record_get(s->record, "recommendations")), 1);
+  const char *because = record_string(s->record, "recommendations.0.because");
+  if (!strstr(because, "ROUGE-L unknown: n too small")) fail_msg("%s", because);
+}
+
 static void examples_are_the_first_and_the_worst(void **state) {
   const struct state *s = *state;
   for (size_t m = 1; m < MODELS; m++) {
@@ -320,7 +352,12 @@ static void lint_recomputes(void **state) {
                 {"models.1.against_base.perplexity_ratio", "value"},
                 {"models.1.against_base.rougeL_rel", "value"},
                 {"models.2.rouge.rouge2", "value"},
-                {"models.2.against_base", "identical_rate"}};
+                {"models.2.against_base", "identical_rate"},
+                {"models.1.similarity", "perplexity"},
+                {"models.2.similarity.teacher_forced", "value"}};
+  static const struct {
+    const char *object, *key;
+  } counts[] = {{"models.0.generated.finish_reason", "eos"}, {"models.1.rouge", "n"}};
   struct pare_error err = {0};
   if (report_lint(s->record, &err) != PARE_OK) fail_msg("%s", err.text);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -330,17 +367,33 @@ static void lint_recomputes(void **state) {
     if (report_lint(copy, &err) != PARE_BUG) fail_msg("%s.%s is not recomputed", fields[i].object, fields[i].key);
     json_decref(copy);
   }
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    json_t *copy = json_deep_copy(s->record);
+    json_t *object = (json_t *)record_get(copy, counts[i].object);
+    json_int_t was = json_integer_value(json_object_get(object, counts[i].key));
+    assert_int_equal(json_object_set_new(object, counts[i].key, json_integer(was + 1)), 0);
+    if (report_lint(copy, &err) != PARE_BUG) fail_msg("%s.%s is not counted", counts[i].object, counts[i].key);
+    json_decref(copy);
+  }
+  json_t *copy = json_deep_copy(s->record); // twelve references bear no interval
+  json_t *delta = (json_t *)record_get(copy, "models.1.against_base.rouge_delta.rougeL");
+  assert_int_equal(json_object_set_new(delta, "ci95", json_pack("[f, f]", -0.01, 0.01)), 0);
+  assert_int_equal(report_lint(copy, &err), PARE_BUG);
+  json_decref(copy);
 }
 
 static void gates_decide_on_texts(void **state) {
   const struct state *s = *state;
   static const struct {
     const char *gate;
+    size_t rows;
     enum pare_status status;
-  } cases[] = {{"max_ppl_increase: 0.5\nmax_mean_kl: 1\nmin_same_top: 0.3\nmin_len_ratio: 0.2\n", PARE_OK},
-               {"max_mean_kl: 0\n", PARE_REFUSED},
-               {"min_rougeL_rel: 0.01\nmin_samples: 6\n", PARE_INCONCLUSIVE},
-               {"max_accuracy_drop_pp: 1\n", PARE_INCONCLUSIVE}};
+  } cases[] = {{"max_ppl_increase: 0.5\nmax_mean_kl: 1\nmin_same_top: 0.3\nmin_len_ratio: 0.2\n", 22, PARE_OK},
+               {"max_mean_kl: 0\n", 22, PARE_REFUSED},
+               {"max_mean_kl: 1000\n", 5, PARE_INCONCLUSIVE},
+               {"max_mean_kl: 1000\nconfidence_level: 0.9\n", 22, PARE_INCONCLUSIVE},
+               {"min_rougeL_rel: 0.01\nmin_samples: 6\n", 5, PARE_INCONCLUSIVE},
+               {"max_accuracy_drop_pp: 1\n", 5, PARE_INCONCLUSIVE}};
   static const char *const schemes[] = {"int8"};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char *path = path_join(s->dir.temp, "gate.yaml");
@@ -350,7 +403,7 @@ static void gates_decide_on_texts(void **state) {
     struct pare_compare_options options = {.schemes = schemes,
                                            .scheme_count = 1,
                                            .generate = {.max_tokens = TOKENS},
-                                           .data = {.limit = 5},
+                                           .data = {.limit = cases[i].rows},
                                            .iterations = 1,
                                            .gate = path};
     struct pare_error err = {0};
@@ -395,6 +448,7 @@ int main(void) {
       cmocka_unit_test(likeness_is_recomputed),
       cmocka_unit_test(forced_tokens_are_counted),
       cmocka_unit_test(rouge_is_recomputed),
+      cmocka_unit_test(few_texts_give_no_interval),
       cmocka_unit_test(examples_are_the_first_and_the_worst),
       cmocka_unit_test(lint_recomputes),
       cmocka_unit_test(gates_decide_on_texts),

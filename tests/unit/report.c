@@ -335,6 +335,14 @@ static void recommendations(void **state) {
   has(because, "it is not smaller than the original");
   has(record_string(record, "recommendations.0.because"), "no candidate is smaller");
   json_decref(record);
+  // That every candidate is worse is said only when each was measured.
+  record = made((struct maker[]){{40, -5, -3, 1.1, 1.3}, {30, -5, -3, 1.1, 1.3}}, 2);
+  has(record_string(record, "recommendations.0.because"), "every smaller candidate is measurably less accurate");
+  json_object_del((json_t *)record_get(record, "models.1.against_base.accuracy_delta"), "ci95");
+  assert_int_equal(report_recommend(record, NULL), PARE_OK);
+  has(record_string(record, "recommendations.0.because"), "of the 2 smaller candidates 1 is measurably less accurate");
+  has(record_string(record, "recommendations.3.because"), "the accuracy of the others is unknown");
+  json_decref(record);
   record = load("record_eval.json");
   assert_int_equal(json_array_size(record_get(record, "recommendations")), 0);
   json_decref(record);
