@@ -172,7 +172,7 @@ static void recommendations(const json_t *record, struct buf *out) {
 
 // One section: a heading, the charts, the table. Left out when there is nothing in it.
 struct section {
-  const char *title;
+  const char *title; // NULL: the table's
   void (*charts[2])(const json_t *, struct buf *);
   void (*table)(const json_t *, struct table *);
 };
@@ -186,7 +186,7 @@ static void section_draw(const json_t *record, const struct section *s, struct b
   if (s->table) s->table(record, &t);
   if (table_rows(&t)) table_draw_html(&t, &body);
   if (body.len) {
-    buf_printf(out, "<section><h2>%s</h2>\n", s->title);
+    buf_printf(out, "<section><h2>%s</h2>\n", s->title ? s->title : t.title);
     buf_add(out, body.data, body.len);
     buf_puts(out, "</section>\n");
   }
@@ -244,15 +244,15 @@ enum pare_status report_html(const json_t *record, struct buf *out, struct pare_
   static const struct section after[] = {
       {"Size", {chart_size, NULL}, tables_size},
       {"Accuracy", {chart_accuracy, chart_delta}, tables_accuracy},
-      {"Likeness to the original's answers", {NULL, NULL}, tables_likeness},
-      {"Perplexity", {NULL, NULL}, tables_perplexity},
-      {"Answers against the references", {NULL, NULL}, tables_rouge},
+      {NULL, {NULL, NULL}, tables_likeness},
+      {NULL, {NULL, NULL}, tables_perplexity},
+      {NULL, {NULL, NULL}, tables_rouge},
       {"Speed and memory", {chart_latency, NULL}, tables_speed},
       {"Agreement and confidence", {NULL, NULL}, tables_agreement},
       {"F1 per class", {chart_classes, NULL}, tables_classes},
       {"Confusion", {chart_confusion, NULL}, NULL},
       {"Disagreements", {NULL, NULL}, tables_examples},
-      {"Answers side by side", {NULL, NULL}, tables_side_by_side},
+      {NULL, {NULL, NULL}, tables_side_by_side},
       {"Gate", {NULL, NULL}, tables_gate},
   };
   static const struct section last[] = {{"Encodings", {NULL, NULL}, tables_coverage},

@@ -48,7 +48,7 @@ const char html_style[] =
     "th{color:var(--muted);font-weight:500;border-bottom-color:var(--muted);vertical-align:bottom}"
     ".t{text-align:left}td.w{white-space:normal;min-width:230px}td.u,th.u{white-space:normal;min-width:7em;max-width:"
     "20em}"
-    "tbody th{position:sticky;left:0;background:var(--bg);text-align:left}"
+    "tbody th{position:sticky;left:0;background:var(--bg);text-align:left;min-width:7.5em;overflow-wrap:break-word}"
     "tbody tr:hover>*{background:var(--none-bg)}"
     ".good{color:var(--good)}.bad{color:var(--bad)}.unsure{color:var(--unsure)}.muted{color:var(--muted)}"
     ".chart{display:block;width:100%;max-width:calc(var(--w)*1.22);min-width:calc(var(--w)*.76);height:auto;font-size:"

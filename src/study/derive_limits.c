@@ -167,7 +167,13 @@ static void validate_part(const json_t *part, json_t *list, enum stats_decision 
     because = record_string(a, "because");
   }
   enum stats_decision take = overall && !strcmp(overall, ship) ? STATS_PASS : STATS_FAIL;
-  buf_printf(&b, "%s: %s", overall ? overall : "nothing", because ? because : "the record recommends nothing");
+  if (!overall || !because) {
+    buf_puts(&b, "the record recommends nothing");
+  } else if (take == STATS_PASS) {
+    buf_printf(&b, "%s: %s", overall, because);
+  } else {
+    buf_printf(&b, "not %s but %s: %s", ship, overall, because);
+  }
   snprintf(row, sizeof row, "Recommended (%.60s)", name);
   add_row(list, row, take, &b);
 }

@@ -150,28 +150,6 @@ static const json_t *best(const struct part *p, const char *metric, double *valu
   return found;
 }
 
-// What a best value does not show, unless the interval of its difference does. NULL: nothing to add.
-static const char *doubt_of(const json_t *m, const char *metric) {
-  static const struct {
-    const char *metric, *interval, *doubt;
-    double equal;
-    bool lower_is_better;
-  } rows[] = {
-      {"accuracy", "against_base.accuracy_delta.ci95", "not measurably above the original", 0, false},
-      {"rougeL", "against_base.rouge_delta.rougeL.ci95", "not measurably above the original", 0, false},
-      {"perplexity", "against_base.perplexity_ratio.ci95", "not measurably below the original", 1, true},
-      {"latency_median_ms", "against_base.speedup.ci95", "not measurably below the original", 1, false},
-  };
-  double ends[2];
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    if (strcmp(metric, rows[i].metric)) continue;
-    bool known = record_interval(m, rows[i].interval, ends);
-    bool better = known && (rows[i].lower_is_better ? ends[1] < rows[i].equal : ends[0] > rows[i].equal);
-    return better ? NULL : rows[i].doubt;
-  }
-  return NULL;
-}
-
 static void finding(const struct part *p, const char *what, const char *metric, json_t *list) {
   double value;
   char text[64];
@@ -180,8 +158,11 @@ static void finding(const struct part *p, const char *what, const char *metric, 
   if (!m) return;
   study_metric_print(study_metric_find(metric), value, text, sizeof text);
   buf_printf(&b, "%s, %s: %s (%s)", p->title, what, record_model_name(m), text);
-  const char *doubt = doubt_of(m, metric);
-  if (m != p->view.base && doubt) buf_printf(&b, "; %s", doubt);
+  // The best of several values need not be better than the original's.
+  enum study_change change =
+      study_metric_judge(study_metric_find(metric), &(struct study_view){p->record, m, p->view.base});
+  if (m != p->view.base && (change == STUDY_SAME || change == STUDY_UNKNOWN))
+    buf_puts(&b, "; not measurably better than the original");
   derive_add_text(list, &b);
 }
 

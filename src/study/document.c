@@ -196,6 +196,11 @@ static void drawing_lines(const char *text, struct buf *out) {
   }
 }
 
+// The colour of what the banner says first.
+static const char *banner_class(const char *text) {
+  return !strncmp(text, "PASS", 4) ? "pass" : !strncmp(text, "FAIL", 4) ? "fail" : "unsure";
+}
+
 static void html_block(const struct block *b, struct buf *out) {
   switch (b->kind) {
     case BLOCK_TABLE: table_draw_html(&b->table, out); return;
@@ -205,7 +210,9 @@ static void html_block(const struct block *b, struct buf *out) {
       buf_puts(out, "</pre>\n");
       return;
     case BLOCK_HEADING: buf_printf(out, "<h%d>", b->level); break;
-    case BLOCK_BANNER: buf_puts(out, "<section class=\"verdict\" aria-label=\"Verdict\"><p><b>"); break;
+    case BLOCK_BANNER:
+      buf_printf(out, "<section class=\"verdict %s\" aria-label=\"Verdict\"><p><b>", banner_class(b->text));
+      break;
     case BLOCK_ITEM: buf_puts(out, "<li>"); break;
     case BLOCK_TASK: buf_printf(out, "<li>%s ", b->done ? "☑" : "☐"); break;
     case BLOCK_TEXT: buf_puts(out, "<p>"); break;

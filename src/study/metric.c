@@ -219,3 +219,39 @@ void study_metric_print(const struct study_metric *m, double value, char *text, 
   const char *space = *m->unit && strcmp(m->unit, "x") && strcmp(m->unit, "/s") ? " " : "";
   snprintf(text, size, "%.*f%s%s", m->digits, value, space, strcmp(m->unit, "x") ? m->unit : "×");
 }
+
+static enum study_change side(double low, double high, double equal, bool lower_is_better) {
+  if (low > equal) return lower_is_better ? STUDY_WORSE : STUDY_BETTER;
+  if (high < equal) return lower_is_better ? STUDY_BETTER : STUDY_WORSE;
+  return STUDY_SAME;
+}
+
+enum study_change study_metric_judge(const struct study_metric *m, const struct study_view *v) {
+  static const struct {
+    const char *metric, *interval;
+    double equal;
+    bool lower_is_better; // of the interval's number, whatever the metric's
+  } rows[] = {{"accuracy", "against_base.accuracy_delta.ci95", 0, false},
+              {"f1_macro", "against_base.f1_macro_delta.ci95", 0, false},
+              {"rouge1", "against_base.rouge_delta.rouge1.ci95", 0, false},
+              {"rouge2", "against_base.rouge_delta.rouge2.ci95", 0, false},
+              {"rougeL", "against_base.rouge_delta.rougeL.ci95", 0, false},
+              {"perplexity", "against_base.perplexity_ratio.ci95", 1, true},
+              {"latency_median_ms", "against_base.speedup.ci95", 1, false}};
+  static const char *const counted[] = {"size_kb", "size_mb", "saved_mb", "size_reduction", "compression"};
+  struct study_view original = {v->record, v->base, v->base};
+  struct study_value x, y;
+  const char *reason;
+  double ends[2];
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    if (strcmp(m->name, rows[i].metric)) continue;
+    if (!record_interval(v->model, rows[i].interval, ends)) return STUDY_UNKNOWN;
+    return side(ends[0], ends[1], rows[i].equal, rows[i].lower_is_better);
+  }
+  for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
+    if (strcmp(m->name, counted[i])) continue;
+    if (!study_metric_get(m, &original, &x, &reason) || !study_metric_get(m, v, &y, &reason)) return STUDY_UNKNOWN;
+    return side(y.value, y.value, x.value, m->lower_is_better);
+  }
+  return STUDY_NONE;
+}

@@ -38,4 +38,9 @@ bool study_metric_compares(const struct study_metric *m);
 // "182.40 ms", "+1.20 %" ... into text.
 void study_metric_print(const struct study_metric *m, double value, char *text, size_t size);
 
+// What the interval of a model's difference from the original says of a metric. UNKNOWN: there should be one and there
+// is not; NONE: such a metric has none. Sizes are counted, not sampled: any difference is one.
+enum study_change { STUDY_BETTER, STUDY_WORSE, STUDY_SAME, STUDY_UNKNOWN, STUDY_NONE };
+enum study_change study_metric_judge(const struct study_metric *m, const struct study_view *v);
+
 #endif

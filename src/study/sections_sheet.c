@@ -79,7 +79,7 @@ static void value_cell(struct table *t, const struct study_metric *m, const stru
 }
 
 // The change of the shipped candidate against the original: absolute points for shares, per cent of the original
-// otherwise.
+// otherwise. In colour where the change is known to be one.
 static void change_cell(struct table *t, const struct study_metric *m, const json_t *record, size_t ship) {
   struct study_view base = view_of(record, 0), model = view_of(record, ship);
   struct study_value x, y;
@@ -89,15 +89,22 @@ static void change_cell(struct table *t, const struct study_metric *m, const jso
     table_text(t, TONE_MUTED, "–");
     return;
   }
+  static const enum tone tones[] = {[STUDY_BETTER] = TONE_GOOD,
+                                    [STUDY_WORSE] = TONE_BAD,
+                                    [STUDY_SAME] = TONE_PLAIN,
+                                    [STUDY_UNKNOWN] = TONE_PLAIN,
+                                    [STUDY_NONE] = TONE_PLAIN};
   double change = y.value - x.value;
-  enum tone tone = change == 0 ? TONE_PLAIN : (change < 0) == m->lower_is_better ? TONE_GOOD : TONE_BAD;
-  bool share = !strcmp(m->unit, "%");
-  if (share) {
-    table_cell(t, tone, "%+.2f points", change);
+  enum study_change judged = study_metric_judge(m, &model);
+  enum tone tone = tones[judged];
+  const char *mark = judged == STUDY_SAME && change != 0 ? "≈ " : "";
+  if (*mark) table_note(t, "≈ no measurable change: the 95 %% interval includes equality.");
+  if (!strcmp(m->unit, "%")) {
+    table_cell(t, tone, "%s%+.2f points", mark, change);
   } else if (x.value == 0) {
-    table_cell(t, tone, "%+.3g", change);
+    table_cell(t, tone, "%s%+.3g", mark, change);
   } else {
-    table_cell(t, tone, "%+.1f %%", 100 * change / x.value);
+    table_cell(t, tone, "%s%+.1f %%", mark, 100 * change / x.value);
   }
 }
 

@@ -52,6 +52,13 @@ grep -q 'REPORT END' s.txt || fail 'the plain form has no end'
 xmllint --noout s.html 2>/dev/null || python3 -c 'import sys, xml.dom.minidom as m; m.parse("s.html")' 2>/dev/null ||
   fail 's.html is not well-formed'
 
+grep -q 'class="verdict unsure"' s.html || fail 'the verdict has no colour'
+# A change that is not measurable is marked, and only known changes are coloured.
+holds '.parts[0].record.models[1].against_base.accuracy_delta.ci95 | .[0] <= 0 and .[1] >= 0' s.json
+if jq -e '.parts[0].record.models | .[1].accuracy.value != .[0].accuracy.value' s.json >/dev/null; then
+  grep -q '^| Accuracy .*≈' s.md || fail 'a change within its interval is not marked'
+fi
+
 # One changed figure or word is found, in the report and in the record.
 sed 's/Model size | 21.30 MB/Model size | 20.30 MB/' s.md >false.md
 expect 65 report s.json --check false.md

@@ -391,7 +391,7 @@ static void gates_decide_on_texts(void **state) {
   } cases[] = {{"max_ppl_increase: 0.5\nmax_mean_kl: 1\nmin_same_top: 0.3\nmin_len_ratio: 0.2\n", 22, PARE_OK},
                {"max_mean_kl: 0\n", 22, PARE_REFUSED},
                {"max_mean_kl: 1000\n", 5, PARE_INCONCLUSIVE},
-               {"max_mean_kl: 1000\nconfidence_level: 0.9\n", 22, PARE_INCONCLUSIVE},
+               {"max_mean_kl: 1000\nci: 0.9\n", 22, PARE_INCONCLUSIVE},
                {"min_rougeL_rel: 0.01\nmin_samples: 6\n", 5, PARE_INCONCLUSIVE},
                {"max_accuracy_drop_pp: 1\n", 5, PARE_INCONCLUSIVE}};
   static const char *const schemes[] = {"int8"};
