@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "generation.h"
 
 // Two outputs of one name: the second would silently replace the first.
 enum pare_status evaluation_check_outputs(const struct evaluation *e, struct pare_error *err) {
@@ -46,8 +45,7 @@ enum pare_status evaluation_options(const struct evaluation *e, const struct lab
       .samples = e->samples,
       .command = args->command,
   };
-  enum pare_status status =
-      args_real(e->repetition_penalty, "repetition-penalty", &out->generate.repetition_penalty, err);
+  enum pare_status status = sampling_repetition(e->repetition_penalty, &out->generate, err);
   return status == PARE_OK ? sampling_options(&e->sampling, &out->generate, err) : status;
 }
 

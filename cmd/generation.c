@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "sampling.h"
 
 const struct arg_option generation_table[GENERATION_OPTIONS] = {
     {"input", 0, ARG_STRING, offsetof(struct generation, input), "FILE",
@@ -44,15 +45,21 @@ static size_t own_or_off(size_t given) {
   return given == GENERATION_UNSET ? 0 : given ? given : PARE_OFF;
 }
 
+// 0 in the library is the model's own; on the command line it is a mistake.
+static enum pare_status from_one(size_t given, const char *option, size_t *out, struct pare_error *err) {
+  *out = given == GENERATION_UNSET ? 0 : given;
+  return given ? PARE_OK : error_set(err, PARE_USAGE, "--%s: expected 1 or more, found 0", option);
+}
+
 enum pare_status generation_options(const struct generation *g, struct pare_generate_options *out,
                                     struct pare_error *err) {
-  *out = (struct pare_generate_options){.max_tokens = g->max_tokens,
-                                        .beams = g->beams,
-                                        .min_tokens = own_or_off(g->min_tokens),
+  *out = (struct pare_generate_options){.min_tokens = own_or_off(g->min_tokens),
                                         .no_repeat_ngram = own_or_off(g->no_repeat_ngram),
                                         .has_length_penalty = g->length_penalty != NULL};
-  enum pare_status s = args_real(g->length_penalty, "length-penalty", &out->length_penalty, err);
-  if (s == PARE_OK) s = args_real(g->repetition_penalty, "repetition-penalty", &out->repetition_penalty, err);
+  enum pare_status s = from_one(g->max_tokens, "max-tokens", &out->max_tokens, err);
+  if (s == PARE_OK) s = from_one(g->beams, "beams", &out->beams, err);
+  if (s == PARE_OK) s = args_real(g->length_penalty, "length-penalty", &out->length_penalty, err);
+  if (s == PARE_OK) s = sampling_repetition(g->repetition_penalty, out, err);
   return s == PARE_OK ? early_stopping(g->early_stopping, &out->early_stopping, err) : s;
 }
 

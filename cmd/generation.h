@@ -8,13 +8,13 @@
 struct generation {
   struct preference use;
   const char *input, *text_column, *repetition_penalty, *length_penalty, *early_stopping;
-  size_t max_tokens, beams;
-  size_t min_tokens, no_repeat_ngram; // GENERATION_UNSET: the model's own
+  size_t max_tokens, beams, min_tokens, no_repeat_ngram; // GENERATION_UNSET: the model's own
 };
 #define GENERATION_UNSET SIZE_MAX
-#define GENERATION_DEFAULTS                                             \
-  (struct generation) {                                                 \
-    .min_tokens = GENERATION_UNSET, .no_repeat_ngram = GENERATION_UNSET \
+#define GENERATION_DEFAULTS                                                                    \
+  (struct generation) {                                                                        \
+    .max_tokens = GENERATION_UNSET, .beams = GENERATION_UNSET, .min_tokens = GENERATION_UNSET, \
+    .no_repeat_ngram = GENERATION_UNSET                                                        \
   }
 enum { GENERATION_OPTIONS = 9 };
 extern const struct arg_option generation_table[GENERATION_OPTIONS];

@@ -20,3 +20,9 @@ enum pare_status sampling_options(const struct sampling *s, struct pare_generate
     return error_set(err, PARE_USAGE, "--top-k, --top-p and --min-p need a temperature above 0");
   return PARE_OK;
 }
+
+enum pare_status sampling_repetition(const char *text, struct pare_generate_options *out, struct pare_error *err) {
+  enum pare_status status = args_real(text, "repetition-penalty", &out->repetition_penalty, err);
+  if (status != PARE_OK || !text || out->repetition_penalty > 0) return status;
+  return error_set(err, PARE_USAGE, "--repetition-penalty: expected a number above 0, found %s", text);
+}

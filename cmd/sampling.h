@@ -13,5 +13,7 @@ struct sampling {
 
 // Sets these fields of out. PARE_USAGE for what is no number, and for a choice of draws at temperature 0.
 enum pare_status sampling_options(const struct sampling *s, struct pare_generate_options *out, struct pare_error *err);
+// The same of --repetition-penalty, which beams take too; NULL: not given.
+enum pare_status sampling_repetition(const char *text, struct pare_generate_options *out, struct pare_error *err);
 
 #endif

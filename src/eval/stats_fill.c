@@ -146,6 +146,14 @@ enum pare_status fill_quality(json_t *model, const struct fill_data *data, const
   return fill_confidence(model, data, answers, err);
 }
 
+// A resampled interval of few items would be too narrow: none is given.
+static json_t *resampled(double value, struct stats_interval interval, size_t n) {
+  json_t *json = fill_value(value, interval);
+  if (n < STATS_BOOTSTRAP_ITEMS)
+    record_set_null(json, "ci95", "n too small: %zu items, %d needed", n, STATS_BOOTSTRAP_ITEMS);
+  return json;
+}
+
 // macro and per-class F1 differences with bootstrap intervals.
 static enum pare_status fill_f1_delta(json_t *against, const struct fill_data *data, const int *base,
                                       const int *candidate, struct pare_error *err) {
@@ -163,10 +171,10 @@ static enum pare_status fill_f1_delta(json_t *against, const struct fill_data *d
     metrics_compute(data->label, candidate, data->n, K, confusion, cc, &mc);
     struct metrics_bootstrap in = {data->label, base, candidate, data->n, K, STATS_RESAMPLES, 0.95};
     metrics_bootstrap_f1(&in, &rng, &macro, intervals, scratch);
-    bad |= json_object_set_new(against, "f1_macro_delta", fill_value(mc.f1_macro - mb.f1_macro, macro));
+    bad |= json_object_set_new(against, "f1_macro_delta", resampled(mc.f1_macro - mb.f1_macro, macro, mc.n));
     json_t *rows = json_array();
     for (size_t k = 0; k < K; k++) {
-      json_t *row = fill_value(cc[k].f1 - cb[k].f1, intervals[k]);
+      json_t *row = resampled(cc[k].f1 - cb[k].f1, intervals[k], mc.n);
       bad |= json_object_set_new(row, "label", json_string(data->names[k]));
       bad |= json_array_append_new(rows, row);
     }

@@ -346,6 +346,11 @@ static void lint_recommendations(struct lint *l) {
     const json_t *a = json_array_get(found, i), *b = json_array_get(expected, i);
     if (json_equal(a, b)) continue;
     const char *model = record_string(a, "model");
+    if (model && !strcmp(model, record_string(b, "model"))) {
+      fail(l, "recommendations", "%s: the reason given for %.60s is not what the numbers say",
+           record_string(b, "priority"), model);
+      break;
+    }
     fail(l, "recommendations", "%s: %.60s, the numbers support %.60s", record_string(b, "priority"),
          model ? model : "?", record_string(b, "model"));
   }

@@ -154,7 +154,7 @@ struct loading {
 static enum pare_status wrong(const struct loading *l, const char *path, const char *what, const json_t *found) {
   static const char *const kinds[] = {"a mapping", "a list", NULL, NULL, NULL, "true", "false", "nothing"};
   char number[32];
-  const char *text = kinds[json_typeof(found)];
+  const char *text = json_is_array(found) && !json_array_size(found) ? "an empty list" : kinds[json_typeof(found)];
   if (json_is_string(found)) text = json_string_value(found);
   if (json_is_number(found)) {
     snprintf(number, sizeof number, "%.10g", json_number_value(found));
@@ -247,7 +247,11 @@ static enum pare_status check_field(const struct loading *l, const struct field 
 // A metric without a limit, or a limit without a metric, decides nothing.
 static enum pare_status check_limit(const struct loading *l, const json_t *node, const char *path) {
   bool metric = json_object_get(node, "metric"), weighed = json_object_get(node, "weight");
-  bool limit = json_object_get(node, "min") || json_object_get(node, "max");
+  const json_t *min = json_object_get(node, "min"), *max = json_object_get(node, "max");
+  bool limit = min || max;
+  if (min && max && json_number_value(min) > json_number_value(max))
+    return error_set(l->err, PARE_DATA, "%s:%d: %s: expected min no larger than max, found %.10g and %.10g", l->file,
+                     yaml_tree_line(&l->tree, path), path, json_number_value(min), json_number_value(max));
   if (weighed || metric == limit) return PARE_OK;
   return error_set(l->err, PARE_DATA, "%s:%d: %s: expected metric with min or max, found %s", l->file,
                    yaml_tree_line(&l->tree, path), path, metric ? "no limit" : "a limit without metric");
@@ -296,9 +300,62 @@ static enum pare_status check_parts(const struct loading *l) {
   return PARE_OK;
 }
 
+static bool is_part(const struct loading *l, const char *name, size_t len) {
+  const json_t *parts = json_object_get(l->tree.root, "parts");
+  for (size_t i = 0; i < json_array_size(parts); i++) {
+    const char *known = json_string_value(json_object_get(json_array_get(parts, i), "name"));
+    if (strlen(known) == len && !memcmp(known, name, len)) return true;
+  }
+  return false;
+}
+
+static enum pare_status no_part(const struct loading *l, const char *path, const char *name, size_t len) {
+  return error_set(l->err, PARE_DATA, "%s:%d: %s: expected the name of a part, found %.*s", l->file,
+                   yaml_tree_line(&l->tree, path), path, (int)(len < 60 ? len : 60), name);
+}
+
+// {part:metric} and {part:model:metric} in a sentence.
+static enum pare_status check_named_parts(const struct loading *l, const char *text, const char *path) {
+  for (const char *s = strchr(text, '{'); s; s = strchr(s + 1, '{')) {
+    size_t len = strcspn(s + 1, ":}");
+    if (s[1 + len] == ':' && !is_part(l, s + 1, len)) return no_part(l, path, s + 1, len);
+  }
+  return PARE_OK;
+}
+
+// Whatever is said about a part is about one there is: found out now, not after the measurements.
+static enum pare_status check_mentions(const struct loading *l, const json_t *node, const char *path) {
+  char below[256];
+  const char *key;
+  json_t *value;
+  enum pare_status status = PARE_OK;
+  for (size_t i = 0; !status && i < json_array_size(node); i++) {
+    snprintf(below, sizeof below, "%.200s.%zu", path, i);
+    const json_t *item = json_array_get(node, i);
+    status =
+        json_is_string(item) ? check_named_parts(l, json_string_value(item), below) : check_mentions(l, item, below);
+  }
+  if (!json_is_object(node)) return status;
+  json_object_foreach((json_t *)node, key, value) {
+    const char *text = json_string_value(value);
+    snprintf(below, sizeof below, "%.140s%s%.100s", path, *path ? "." : "", key);
+    if (!strcmp(below, "parts") || !strcmp(below, "diagram")) continue;
+    if (!text) {
+      status = check_mentions(l, value, below);
+    } else if (!strcmp(key, "part")) {
+      status = is_part(l, text, strlen(text)) ? PARE_OK : no_part(l, below, text, strlen(text));
+    } else {
+      status = check_named_parts(l, text, below);
+    }
+    if (status) return status;
+  }
+  return status;
+}
+
 static enum pare_status check_all(const struct loading *l) {
   enum pare_status status = check_section(l, &study_section, l->tree.root, "");
-  return status ? status : check_parts(l);
+  if (!status) status = check_parts(l);
+  return status ? status : check_mentions(l, l->tree.root, "");
 }
 
 enum pare_status study_check(const json_t *config, const char *file, struct pare_error *err) {

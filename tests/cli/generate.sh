@@ -87,5 +87,10 @@ expect 65 perplexity "$lm" --data short.txt
 printf 'caf\351 au lait' >latin.txt
 expect 65 perplexity "$lm" --data latin.txt
 says latin.txt
+# 0 is no number of tokens or beams, and no penalty.
+for option in --max-tokens --beams --repetition-penalty; do
+  expect 64 generate news-gpt2 The "$option" 0
+  says "$option" 'found 0'
+done
 nothing_left
 finish

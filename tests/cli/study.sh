@@ -118,6 +118,10 @@ refused 'no limit' 's/, min: 50\}/}/'
 refused 'expected a figure from the records' 's/^notes:.*/notes: ["It is 50 % smaller"]/'
 refused 'expected a figure from the records' 's/^notes:.*/notes: ["It is 3 times smaller"]/'
 refused 'expected a figure from the records' 's/^notes:.*/notes: ["It is smaller by 4x"]/'
+refused 'expected the name of a part, found nws' 's/news:original:size_mb/nws:original:size_mb/'
+refused 'expected the name of a part, found old' 's/metric: size_reduction, min: 50/metric: size_reduction, part: old, min: 50/'
+refused 'min no larger than max' 's/min: 6, max: 8/min: 8, max: 6/'
+refused 'found an empty list' 's/^notes:.*/notes: []/'
 refused 'name of a metric in braces' 's/\{size_reduction\}/{shrink}/'
 refused 'expected done, open or in progress' 's/state: done\}$/state: finished}/'
 refused 'expected a whole number' 's/limit: 120/limit: 0/'
@@ -131,6 +135,10 @@ sed 's/ship: int8/ship: int4/' study.yaml >bad.yaml
 expect 65 compare --study bad.yaml --limit 8 --iterations 2 --output files/x.json
 says ship int4
 expect 66 compare --study none.yaml
+# A file that the second part lacks stops the study before the first is measured.
+sed 's/^acceptance:/  - {name: more, model: agnews-gpt2, data: missing.csv, schemes: [int8]}\n&/' study.yaml >bad.yaml
+expect 66 compare --study bad.yaml --output files/x.json
+says 'part more' missing.csv
 expect 64 compare agnews-gpt2 --study study.yaml
 nothing_left
 finish
