@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -54,7 +55,8 @@ enum pare_status preferred_open(pare_engine *engine, const char *path, const str
   char *place = named ? strdup(named) : place_of(path);
   if (!place) return error_no_memory(err);
   enum pare_status status = PARE_NOFILE;
-  if (named || file_is_dir(place)) {
+  struct stat there;
+  if (named || lstat(place, &there) == 0) { // a link to nothing, too, is meant to be a model
     struct pare_error why = {0};
     status = open_quantized(engine, path, place, out, &why);
     used->quantized = !status;

@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,25 +123,21 @@ static void choose(struct run *r) {
   }
   bool found = chosen < CANDIDATES;
   r->chosen = found ? chosen : CANDIDATES - 1;
-  const char *sparse = strncmp(c[r->chosen].encoding, "sparse", 6) == 0 ? "without its zeros" : "with every value";
   char *text = r->because;
   size_t cap = sizeof r->because;
   if (r->o->precision) {
-    snprintf(text, cap, "%u bits were asked for; smallest %s", precisions[r->chosen], sparse);
+    snprintf(text, cap, "%u bits were asked for", precisions[r->chosen]);
   } else if (!found) {
-    snprintf(text, cap, "8 bits: nothing else fits; smallest %s", sparse);
+    snprintf(text, cap, "8 bits: nothing else fits");
+  } else if (!r->chosen && (c[1].bytes < c[0].bytes || c[2].bytes < c[0].bytes)) {
+    snprintf(text, cap, "32 bits: smaller files lose more than %.2f points", 100 * r->o->max_accuracy_drop);
   } else if (!r->chosen) {
-    bool smaller = c[1].bytes < c[0].bytes || c[2].bytes < c[0].bytes;
-    if (smaller) {
-      snprintf(text, cap, "32 bits: smaller files lose more than %.2f points; smallest %s",
-               100 * r->o->max_accuracy_drop, sparse);
-    } else {
-      snprintf(text, cap, "32 bits: no other file is smaller; smallest %s", sparse);
-    }
+    snprintf(text, cap, "32 bits: no other file is smaller");
   } else {
-    snprintf(text, cap, "%u bits: the smallest file, %zu bytes instead of %zu, %.2f points %s; smallest %s",
-             precisions[r->chosen], c[r->chosen].bytes, c[0].bytes, 100 * (lost < 0 ? -lost : lost),
-             lost > 0 ? "lost" : "gained or equal", sparse);
+    snprintf(text, cap,
+             "%u bits: the smallest file that loses no more than %.2f points, %zu bytes instead of %zu, %.2f %s",
+             precisions[r->chosen], 100 * r->o->max_accuracy_drop, c[r->chosen].bytes, c[0].bytes, 100 * fabs(lost),
+             lost > 0 ? "lost" : "gained or equal");
   }
 }
 
@@ -194,6 +191,10 @@ static enum pare_status write_model(const struct run *r, const struct fit *f, co
   if (!s) s = write_provenance(r, f, dir.temp, sha256, err);
   if (!s) s = dir_commit(&dir, err);
   if (!s) {
+    // Learnt from all texts, weights may be other ones than in the candidates: what is written counts.
+    bool sparse = strncmp(w.weight.encoding->name, "sparse", 6) == 0;
+    json_object_set_new(record, "because",
+                        json_sprintf("%s; smallest %s", r->because, sparse ? "without its zeros" : "with every value"));
     json_object_set_new(record, "bytes", json_integer((json_int_t)w.file_bytes));
     json_object_set_new(record, "encoding", json_string(w.weight.encoding->name));
     json_object_set_new(record, "sha256", json_string(sha256));

@@ -34,6 +34,11 @@ fallen() {
 }
 mv m/quantized q
 fallen 'no such file' --quantized none
+ln -s nowhere m/quantized
+fallen 'no such file'
+rm m/quantized && printf x >m/quantized
+fallen m/quantized
+rm m/quantized
 cp -r q m/quantized
 truncate -s 100000 m/quantized/model.safetensors
 fallen model.safetensors

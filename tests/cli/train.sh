@@ -91,5 +91,10 @@ says valid.csv odd
 mkdir mine && echo keep >mine/file
 expect 64 train --data "$sms" -o mine
 [ -e x ] && fail 'a refused run wrote something'
+# What is said of the choice is what the table shows: of five weights no other precision makes a smaller file.
+{ echo text,label; for i in {1..40}; do printf 'good film,pos\nbad film,neg\n'; done; } >five.csv
+expect 0 train --data five.csv -o five --json
+holds '.precision == 32 and (.because | startswith("32 bits: no other file is smaller"))'
+holds '[.candidates[].bytes] | .[0] <= min'
 nothing_left
 finish
