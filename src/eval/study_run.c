@@ -179,7 +179,7 @@ static enum pare_status run_part(pare_engine *engine, const char *file, const st
 
 // What a part names is there: found out before the first part is measured.
 static enum pare_status check_part(const char *file, const struct pare_study_options *o, const json_t *config,
-                                   struct pare_error *err) {
+                                   compare_checker *check, struct pare_error *err) {
   struct study_part p = {.config = config};
   enum pare_status status = part_read(file, o, &p, err);
   const char *const paths[] = {p.data, p.gate, p.calibrate};
@@ -187,6 +187,8 @@ static enum pare_status check_part(const char *file, const struct pare_study_opt
     if (paths[i] && !file_exists(paths[i]))
       status =
           error_set(err, PARE_NOFILE, "%s: part %.60s: no file %.200s", file, record_string(config, "name"), paths[i]);
+  struct pare_compare_options options = part_options(&p, o);
+  if (!status) status = check(&options, err);
   part_free(&p);
   return status;
 }
@@ -199,7 +201,7 @@ enum pare_status study_run(pare_engine *engine, const char *path, const struct p
   enum pare_status status = study_load(path, &config, err);
   const json_t *list = json_object_get(config, "parts");
   for (size_t i = 0; !status && i < json_array_size(list); i++)
-    status = check_part(path, options, json_array_get(list, i), err);
+    status = check_part(path, options, json_array_get(list, i), check, err);
   for (size_t i = 0; !status && i < json_array_size(list); i++)
     status = run_part(engine, path, options, json_array_get(list, i), check, quantize, parts, err);
   if (status) {
