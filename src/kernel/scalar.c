@@ -138,21 +138,6 @@ static void scalar_gemm_f32(const struct gemm_f32 *g) {
   }
 }
 
-static void scalar_gemm_bf16(const struct gemm_bf16 *g) {
-  for (size_t m = 0; m < g->M; m++) {
-    for (size_t n = 0; n < g->N; n++) {
-      float *c = &g->c[m * g->ldc + n];
-      float acc = g->accumulate ? *c : 0.0f;
-      for (size_t k = 0; k < g->K; k++) {
-        uint32_t w = g->w[(k / 2 * g->ldw + n) * 2 + k % 2];
-        acc = fmaf(g->a[m * g->lda + k], float_of(w << 16), acc);
-      }
-      if (g->bias) acc += g->bias[n];
-      *c = act_of(g->act, acc);
-    }
-  }
-}
-
 enum { I8_NR = 32, I8_KG = 4 };
 
 // No overflow: |sum a w| and |azero wsum| are at most 255 * 128 * 65536 < 2^31, and so is their difference.
@@ -241,6 +226,20 @@ static float float_of_f16(uint16_t h) {
   return float_of(sign | (exponent + 127 - 15) << 23 | fraction << 13);
 }
 
+static void scalar_gemm_half(const struct gemm_half *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      float acc = 0.0f;
+      for (size_t k = 0; k < g->K; k++) {
+        uint16_t h = g->w[k * g->ldw + n];
+        acc = fmaf(g->a[m * g->lda + k], g->bf16 ? float_of((uint32_t)h << 16) : float_of_f16(h), acc);
+      }
+      if (g->bias) acc += g->bias[n];
+      g->c[m * g->ldc + n] = act_of(g->act, acc);
+    }
+  }
+}
+
 static void scalar_unpack_f16(const uint16_t *src, float *dst, size_t n) {
   for (size_t i = 0; i < n; i++) dst[i] = float_of_f16(src[i]);
 }
@@ -282,7 +281,7 @@ const struct kernels kernels_scalar = {
     .bf16_dot = false,
     .gemm_f32 = scalar_gemm_f32,
     .gemm_i8 = scalar_gemm_i8,
-    .gemm_bf16 = scalar_gemm_bf16,
+    .gemm_half = scalar_gemm_half,
     .quantize_u8 = scalar_quantize_u8,
     .layernorm = scalar_layernorm,
     .softmax_exp = scalar_softmax_exp,

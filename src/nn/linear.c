@@ -1,7 +1,8 @@
 // linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
 // Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither
 // the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
-// thread scratch that stays in the second-level cache, and each widened block serves all rows of the job.
+// thread scratch that stays in a near cache, and each widened block serves all rows of the job. 16-bit floats of few
+// rows (one token being generated) are widened in registers instead: to store them would cost more than the product.
 #include <assert.h>
 #include <stdatomic.h>
 
@@ -10,6 +11,7 @@
 
 enum {
   LINEAR_K_BLOCK = 256,  // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
+  LINEAR_K_SHORT = 64,   // few rows: 16 KiB, which stay in L1 between widening and their one use
   LINEAR_ROW_BLOCK = 96, // a multiple of every register tile's height
 };
 
@@ -64,8 +66,9 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
   size_t n0 = panel * j->nr;
   float *scratch = j->scratch + thread * LINEAR_K_BLOCK * j->nr;
   const float *bias = j->bias ? j->bias + n0 : NULL;
-  for (size_t k0 = 0; k0 < w->K; k0 += LINEAR_K_BLOCK) {
-    size_t kn = size_min(LINEAR_K_BLOCK, w->K - k0);
+  size_t most = M <= j->k->f32_mr && w->encoding->unpack_panel ? LINEAR_K_SHORT : LINEAR_K_BLOCK;
+  for (size_t k0 = 0; k0 < w->K; k0 += most) {
+    size_t kn = size_min(most, w->K - k0);
     const float *block = scratch;
     if (w->encoding->unpack_panel) {
       w->encoding->unpack_panel(j->k, w, panel, k0, kn, scratch);
@@ -106,6 +109,24 @@ static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t
   j->k->gemm_bf16(&g);
 }
 
+static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_half g = {.M = M,
+                        .N = size_min(j->nr, w->N - n0),
+                        .K = w->K,
+                        .a = j->in->x + m0 * j->in->K,
+                        .lda = j->in->K,
+                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .ldw = j->nr,
+                        .bf16 = w->encoding == &encoding_bf16,
+                        .c = j->y + m0 * w->N + n0,
+                        .ldc = w->N,
+                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .act = j->act};
+  j->k->gemm_half(&g);
+}
+
 static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
   return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
 }
@@ -134,6 +155,8 @@ static void run_job(void *context, size_t job, size_t thread) {
     integer_job(j, panel, m0, M);
   } else if (uses_bf16_dot(j->k, j->w)) {
     bf16_job(j, panel, m0, M);
+  } else if (M <= j->k->f32_mr && (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16)) {
+    half_job(j, panel, m0, M);
   } else {
     float_job(j, panel, m0, M, thread);
   }
