@@ -27,8 +27,6 @@ const struct kernels kernels_avx512 = {
     .add = rows_add,
     .act = rows_act,
     .lstm = rows_lstm,
-    .unpack_f16 = rows_unpack_f16,
-    .unpack_bf16 = rows_unpack_bf16,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
 };

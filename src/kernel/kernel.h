@@ -64,8 +64,7 @@ struct gemm_i8 {
   size_t ldc;
 };
 
-// As gemm_f32 with weights of 16 bits, each widened where it is multiplied: the bits of unpack_f16 or unpack_bf16 and
-// then gemm_f32. Every tile of rows widens anew, so it is for products of one tile.
+// As gemm_f32 with weights of 16 bits, each widened (which is exact) where it is multiplied.
 struct gemm_half {
   size_t M, N, K;
   const float *a; // (M, lda)
@@ -125,10 +124,7 @@ struct kernels {
   // sigmoid(t) = 1 / (1 + exp(-t)). c (n) is the state, replaced; h (n) the output.
   void (*lstm)(const float *x, const float *r, size_t n, float *c, float *h);
 
-  // Widening, exact: n consecutive values.
-  void (*unpack_f16)(const uint16_t *src, float *dst, size_t n);
-  void (*unpack_bf16)(const uint16_t *src, float *dst, size_t n);
-  // A panel of K rows and nr columns: dst[k][j] = (float)src[k][j] * scale[j]. nr is a multiple of 16.
+  // Widening. A panel of K rows and nr columns: dst[k][j] = (float)src[k][j] * scale[j]. nr is a multiple of 16.
   void (*unpack_i16)(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr);
   // A panel of 4-bit codes: row k is nr / 2 bytes, byte j holding column j in its low and column j + nr / 2 in its high
   // nibble. dst[k][j] = codebook[code] * absmax[(k0 + k) / block][j]; absmax (blocks, nr). nr is a multiple of 32.

@@ -113,13 +113,6 @@ static inline void v16_store_u8(uint8_t *q, struct v16 x) {
   _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.v)));
 }
 
-static inline struct v16 v16_from_f16(const uint16_t *p) {
-  return (struct v16){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
-}
-static inline struct v16 v16_from_bf16(const uint16_t *p) {
-  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-  return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
-}
 static inline struct v16 v16_from_i16(const int16_t *p) {
   return (struct v16){_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)))};
 }

@@ -1,8 +1,8 @@
 // linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
 // Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither
 // the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
-// thread scratch that stays in a near cache, and each widened block serves all rows of the job. 16-bit floats of few
-// rows (one token being generated) are widened in registers instead: to store them would cost more than the product.
+// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats,
+// which the kernel widens in registers.
 #include <assert.h>
 #include <stdatomic.h>
 
@@ -155,7 +155,7 @@ static void run_job(void *context, size_t job, size_t thread) {
     integer_job(j, panel, m0, M);
   } else if (uses_bf16_dot(j->k, j->w)) {
     bf16_job(j, panel, m0, M);
-  } else if (M <= j->k->f32_mr && (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16)) {
+  } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
     half_job(j, panel, m0, M);
   } else {
     float_job(j, panel, m0, M, thread);
@@ -203,8 +203,9 @@ static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear
   j->nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
   j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
-  bool widens = p->encoding->unpack_panel && !uses_bf16_dot(ctx->kernels, p);
-  j->row_block = j->shares || (widens && p->panels >= 2 * pool_threads(ctx->pool)) ? in->rows : LINEAR_ROW_BLOCK;
+  j->row_block = j->shares || (p->encoding->unpack_panel && p->panels >= 2 * pool_threads(ctx->pool))
+                     ? in->rows
+                     : LINEAR_ROW_BLOCK;
   pool_run(ctx->pool, run_job, j, p->panels * size_ceil_div(in->rows, j->row_block));
   arena_reset(ctx->arena, mark);
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;

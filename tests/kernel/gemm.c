@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "pack/pack.h"
+
 enum { MAX_BYTES = 1 << 21 };
 
 struct blocks {
@@ -170,23 +172,58 @@ static struct gemm_half make_half(struct blocks *b, const struct shape *s, bool 
 
 // What scalar makes of the widened weights, left in b->want.
 static void widen_then_multiply(struct blocks *b, const struct gemm_half *g) {
-  const struct kernels *scalar = scalar_table();
   size_t n = g->K * g->ldw;
   float *w = malloc(n * sizeof *w);
   assert_non_null(w);
-  (g->bf16 ? scalar->unpack_bf16 : scalar->unpack_f16)(g->w, w, n);
-  scalar->gemm_f32(&(struct gemm_f32){.M = g->M,
-                                      .N = g->N,
-                                      .K = g->K,
-                                      .a = g->a,
-                                      .lda = g->lda,
-                                      .w = w,
-                                      .ldw = g->ldw,
-                                      .c = (float *)b->want.start,
-                                      .ldc = g->ldc,
-                                      .bias = g->bias,
-                                      .act = g->act});
+  for (size_t i = 0; i < n; i++) w[i] = g->bf16 ? bf16_to_f32(g->w[i]) : f16_to_f32(g->w[i]);
+  scalar_table()->gemm_f32(&(struct gemm_f32){.M = g->M,
+                                              .N = g->N,
+                                              .K = g->K,
+                                              .a = g->a,
+                                              .lda = g->lda,
+                                              .w = w,
+                                              .ldw = g->ldw,
+                                              .c = (float *)b->want.start,
+                                              .ldc = g->ldc,
+                                              .bias = g->bias,
+                                              .act = g->act});
   free(w);
+}
+
+// All 65536 values, times 1. A NaN stays a NaN; its payload is not promised.
+static void test_half_values(void **state) {
+  (void)state;
+  enum { ALL = 65536, COLUMNS = 64 };
+  static const float one = 1;
+  uint16_t w[COLUMNS];
+  size_t next = 0;
+  for (const struct kernels *t; (t = next_table(&next));) {
+    for (size_t first = 0; first < 2 * ALL; first += COLUMNS) {
+      bool bf16 = first >= ALL;
+      float c[COLUMNS];
+      for (size_t i = 0; i < COLUMNS; i++) w[i] = (uint16_t)(first + i);
+      t->gemm_half(&(struct gemm_half){
+          .M = 1, .N = COLUMNS, .K = 1, .a = &one, .lda = 1, .w = w, .ldw = COLUMNS, .bf16 = bf16, .c = c});
+      for (size_t i = 0; i < COLUMNS; i++) {
+        float want = bf16 ? bf16_to_f32(w[i]) : f16_to_f32(w[i]);
+        if (c[i] != want && !(isnan(c[i]) && isnan(want)))
+          fail_msg("%s: %s %04x is %a, got %a", t->name, bf16 ? "bf16" : "f16", w[i], (double)want, (double)c[i]);
+      }
+    }
+  }
+}
+
+// What the other tests compare with: zeros, both ends of the subnormals, normal values, the largest, infinities.
+static void test_f16_values(void **state) {
+  (void)state;
+  static const uint16_t from[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x3c00,
+                                  0xc000, 0x3555, 0x7bff, 0x7c00, 0xfc00};
+  static const float want[] = {0.0f,  -0.0f,       0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 1.0f,
+                               -2.0f, 0x1.554p-2f, 65504.0f, INFINITY,      -INFINITY};
+  enum { COUNT = sizeof from / sizeof *from };
+  float got[COUNT];
+  for (size_t i = 0; i < COUNT; i++) got[i] = f16_to_f32(from[i]);
+  check_same_floats("f16_to_f32", "values", got, want, COUNT);
 }
 
 static void test_half_same_bits(void **state) {
@@ -212,19 +249,6 @@ static void test_half_same_bits(void **state) {
   }
 }
 
-static float widen_bf16(uint16_t h) {
-  uint32_t u = (uint32_t)h << 16;
-  float x;
-  memcpy(&x, &u, sizeof x);
-  return x;
-}
-
-static uint16_t round_bf16(float x) { // half to even; finite
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
   struct gemm_bf16 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
   float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
@@ -234,7 +258,7 @@ static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struc
     for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = rng_normal(r);
   }
   for (size_t k = 0; k < s->K / 2; k++) {
-    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = round_bf16(rng_normal(r));
+    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = bf16_from_f32(rng_normal(r));
   }
   test_floats(r, bias, s->N);
   g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.accumulate = s->accumulate, g.act = s->act;
@@ -248,8 +272,8 @@ static void check_dot(struct blocks *b, const struct gemm_bf16 *g, const char *t
     for (size_t n = 0; n < g->N; n++) {
       double sum = 0, size = 0;
       for (size_t k = 0; k < g->K; k++) {
-        double w = (double)widen_bf16(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
-        double product = (double)widen_bf16(round_bf16(g->a[m * g->lda + k])) * w;
+        double w = (double)bf16_to_f32(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
+        double product = (double)bf16_to_f32(bf16_from_f32(g->a[m * g->lda + k])) * w;
         sum += product, size += fabs(product);
       }
       if (g->bias) sum += (double)g->bias[n], size += fabs((double)g->bias[n]);
@@ -292,8 +316,10 @@ static void test_bf16_dot(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_f32_same_bits),  cmocka_unit_test(test_f32_block_edges), cmocka_unit_test(test_f32_split_k),
-      cmocka_unit_test(test_half_same_bits), cmocka_unit_test(test_bf16_dot),
+      cmocka_unit_test(test_f32_same_bits), cmocka_unit_test(test_f32_block_edges),
+      cmocka_unit_test(test_f32_split_k),   cmocka_unit_test(test_half_values),
+      cmocka_unit_test(test_f16_values),    cmocka_unit_test(test_half_same_bits),
+      cmocka_unit_test(test_bf16_dot),
   };
   return cmocka_run_group_tests(tests, open_blocks, close_blocks);
 }
