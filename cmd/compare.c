@@ -3,12 +3,14 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "calibration.h"
 #include "evaluation.h"
 
 struct options {
   struct evaluation evaluation;
   const char *schemes, *gate, *study;
   size_t iterations;
+  struct calibration calibrate;
 };
 
 // What the options name, made ready before the long work.
@@ -18,6 +20,7 @@ struct prepared {
   char **candidates;
   size_t candidate_count;
   struct labels labels;
+  struct pare_calibrate_options calibrate;
   struct opened opened;
 };
 
@@ -63,6 +66,7 @@ static enum pare_status prepare(const struct options *o, const struct args *args
   enum pare_status status = PARE_OK;
   if (o->schemes) status = args_split(o->schemes, "schemes", &p->schemes, &p->scheme_count, err);
   if (status == PARE_OK && o->evaluation.labels) status = labels_parse(o->evaluation.labels, &p->labels, err);
+  if (status == PARE_OK) status = calibration_options(&o->calibrate, &p->calibrate, err);
   if (status == PARE_OK) status = resolve_model(args->words[0], &p->opened.path, err);
   p->candidates = calloc(args->count, sizeof *p->candidates);
   if (status == PARE_OK && !p->candidates) status = error_no_memory(err);
@@ -94,6 +98,7 @@ static enum pare_status compare(const struct options *o, const struct args *args
   options.candidate_count = p->candidate_count;
   options.iterations = o->iterations;
   options.gate = o->gate;
+  options.calibrate = p->calibrate;
   options.progress = progress_start(&progress, &o->evaluation.common);
   status = pare_compare(p->opened.engine, p->opened.path, o->evaluation.data, &options, record, err);
   progress_end(&progress);
@@ -133,6 +138,10 @@ static const struct arg_option table[] = {
      "several comparisons and one report, as a study file says\n(docs/studies.md; studies/ holds five)"},
     {"iterations", 0, ARG_SIZE, offsetof(struct options, iterations), "N",
      "latency runs per model (300); P95 needs 59, P99 needs 299"},
+    {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate.file), "FILE", CALIBRATE_HELP},
+    {"calibrate-rows", 0, ARG_SIZE, offsetof(struct options, calibrate.rows), "N", CALIBRATE_ROWS_HELP},
+    {"calibrate-method", 0, ARG_STRING, offsetof(struct options, calibrate.method), "NAME", CALIBRATE_METHOD_HELP},
+    {"percentile", 0, ARG_STRING, offsetof(struct options, calibrate.percentile), "P", PERCENTILE_HELP},
 };
 static const struct arg_spec spec = {
     .name = "compare",

@@ -1,10 +1,11 @@
 // quantize.c - pare quantize
 #include "base/error.h"
-#include "command.h"
+#include "calibration.h"
 
 struct options {
   struct args_common common;
-  const char *out, *scheme, *calibrate, *format;
+  const char *out, *scheme, *format;
+  struct calibration calibrate;
   struct args_list keep;
   bool portable, even_if_larger, dry_run, onnx_per_token;
 };
@@ -14,13 +15,14 @@ static enum pare_status check(const struct options *o, const struct args *args, 
     return error_set(err, PARE_USAGE, "quantize: expected one MODEL, found %zu arguments", args->count);
   if (!o->scheme) return error_set(err, PARE_USAGE, "quantize: expected --scheme NAME; `pare schemes` lists them");
   if (!o->out && !o->dry_run) return error_set(err, PARE_USAGE, "quantize: expected -o OUT (or --dry-run)");
-  if (o->calibrate) return error_set(err, PARE_UNAVAILABLE, "quantize: --calibrate is not built yet");
   return check_format("quantize", o->format ? o->format : "hf", o->onnx_per_token, err);
 }
 
 static enum pare_status run(const void *values, const struct args *args, struct pare_error *err) {
   const struct options *o = values;
+  struct pare_calibrate_options calibrate;
   enum pare_status status = check(o, args, err);
+  if (status == PARE_OK) status = calibration_options(&o->calibrate, &calibrate, err);
   if (status != PARE_OK) return status;
   struct opened opened = {0};
   struct progress progress = {.on = false};
@@ -37,6 +39,7 @@ static enum pare_status run(const void *values, const struct args *args, struct 
                                             .even_if_larger = o->even_if_larger,
                                             .dry_run = o->dry_run,
                                             .command = args->command,
+                                            .calibrate = calibrate,
                                             .progress = progress_start(&progress, &o->common)};
     status = pare_quantize(opened.engine, opened.path, o->out, &options, &record, err);
     progress_end(&progress);
@@ -53,7 +56,7 @@ static enum pare_status run(const void *values, const struct args *args, struct 
 static const struct arg_option table[] = {
     {"output", 'o', ARG_STRING, offsetof(struct options, out), "OUT", "directory to write; appears only when complete"},
     {"scheme", 0, ARG_STRING, offsetof(struct options, scheme), "NAME",
-     "how to quantize; `pare schemes` lists the names"},
+     "how to quantize; `pare schemes` lists the names; NAME+prune=0.3 zeroes\nthree tenths of the weights first"},
     {"keep", 0, ARG_LIST, offsetof(struct options, keep), "REGEX=SCHEME",
      "another scheme for tensors whose name matches; may be repeated,\nfirst match wins"},
     {"portable", 0, ARG_FLAG, offsetof(struct options, portable), NULL,
@@ -63,8 +66,10 @@ static const struct arg_option table[] = {
     {"onnx-per-token", 0, ARG_FLAG, offsetof(struct options, onnx_per_token), NULL,
      "onnx, int8: quantize activations per token, as pare does: answers\nnearer to pare's, and the same in any batch; "
      "slower"},
-    {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate), "FILE",
-     "texts for schemes that watch activations"},
+    {"calibrate", 0, ARG_STRING, offsetof(struct options, calibrate.file), "FILE", CALIBRATE_HELP},
+    {"calibrate-rows", 0, ARG_SIZE, offsetof(struct options, calibrate.rows), "N", CALIBRATE_ROWS_HELP},
+    {"calibrate-method", 0, ARG_STRING, offsetof(struct options, calibrate.method), "NAME", CALIBRATE_METHOD_HELP},
+    {"percentile", 0, ARG_STRING, offsetof(struct options, calibrate.percentile), "P", PERCENTILE_HELP},
     {"even-if-larger", 0, ARG_FLAG, offsetof(struct options, even_if_larger), NULL,
      "write although the result is not smaller"},
     {"dry-run", 0, ARG_FLAG, offsetof(struct options, dry_run), NULL,
@@ -85,6 +90,7 @@ static const struct arg_spec spec = {
     .example =
         "  pare quantize models/agnews-gpt2 -o agnews-int8 --scheme int8\n"
         "  pare quantize nli-minilm -o nli-nf4 --scheme nf4 --keep 'classifier=f16'\n"
+        "  pare quantize agnews-gpt2 -o agnews-static --scheme int8-static --calibrate news.csv\n"
         "  pare quantize nli-minilm -o nli-onnx --scheme int8 --format onnx\n",
     .run = run,
 };

@@ -245,8 +245,16 @@ PARE_API enum pare_status pare_train(pare_engine *engine, const char *data, cons
                                      struct pare_error *err);
 
 // ---- the main job ---------------------------------------------------------------------------------------------------
+// Texts a scheme with fixed activation ranges (int8-static) watches the original read.
+struct pare_calibrate_options {
+  const char *file;   // NULL: none. A data file as pare_dataset_open takes it
+  size_t rows;        // the first so many rows; 0: 512
+  const char *method; // NULL or "minmax": the extremes; "percentile": the ends cut off
+  double percentile;  // share of values kept, in per cent, with "percentile"; 0: 99.99
+};
+
 struct pare_quantize_options {
-  const char *scheme;      // a name `pare schemes` lists
+  const char *scheme; // a name `pare schemes` lists; "+prune=0.3" after it zeroes three tenths of the weights first
   const char *const *keep; // "REGEX=SCHEME" rules, first match wins
   size_t keep_count;
   bool portable;       // what the other tool cannot hold stays F16
@@ -255,6 +263,8 @@ struct pare_quantize_options {
   bool even_if_larger; // write although not smaller (otherwise PARE_REFUSED, and the record says so)
   bool dry_run;        // plan only; out may be NULL
   const char *command; // kept in pare.json
+  struct pare_calibrate_options
+      calibrate; // PARE_USAGE when the scheme needs it and has it not, and the other way round
   struct pare_progress progress;
 };
 // Reads the model directory at path and writes a quantized one at out (by rename). *record: scheme, bytes_before,
@@ -287,11 +297,12 @@ struct pare_compare_options {
   // Zero-shot: data_labels[i] is the label in the data that classify.labels[i] stands for; NULL: the phrases
   // themselves.
   const char *const *data_labels;
-  size_t iterations;   // latency runs per model, one text each; 0: 300; at most 100000
-  uint64_t seed;       // order of interleaving, bootstrap; kept in the record, so below 2^53
-  const char *gate;    // gate file, or NULL
-  const char *samples; // raw per-item records are written here (JSONL), or NULL
-  const char *command; // kept in the record
+  size_t iterations;                       // latency runs per model, one text each; 0: 300; at most 100000
+  uint64_t seed;                           // order of interleaving, bootstrap; kept in the record, so below 2^53
+  const char *gate;                        // gate file, or NULL
+  const char *samples;                     // raw per-item records are written here (JSONL), or NULL
+  const char *command;                     // kept in the record
+  struct pare_calibrate_options calibrate; // for those of `schemes` that need it
   struct pare_progress progress;
 };
 // Every candidate against the original, interleaved. Returns PARE_OK, or the gate's PARE_REFUSED or PARE_INCONCLUSIVE;

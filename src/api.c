@@ -1,6 +1,6 @@
-// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, quantize, lists. (api_eval.c:
-// data and the main job; api_record.c: records.) Thin on purpose: arguments are adapted here and nothing else is
-// decided.
+// api.c - pare.h in terms of the layers below: engine, model, text, session, classify, lists. (api_quantize.c:
+// quantizing and converting; api_eval.c: data and the main job; api_record.c: records.) Thin on purpose: arguments are
+// adapted here and nothing else is decided.
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "api_record.h"
 #include "base/size.h"
-#include "export/onnx.h"
 #include "model/info.h"
 #include "model/preferred.h"
 #include "quant/quantize.h"
@@ -182,46 +181,6 @@ enum pare_status pare_generate(pare_model *model, const struct pare_text *prompt
 
 void pare_generation_free(struct pare_generation *g) {
   generation_free(g);
-}
-
-// The file formats that can be written.
-static enum pare_status find_writer(const char *format, const struct writer **out, struct pare_error *err) {
-  static const struct writer *const all[] = {&writer_hf, &writer_onnx};
-  *out = all[0];
-  if (!format) return PARE_OK;
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-    *out = all[i];
-    if (!strcmp(all[i]->format, format)) return PARE_OK;
-  }
-  bool known = !strcmp(format, "gguf");
-  return error_set(err, known ? PARE_UNAVAILABLE : PARE_USAGE, "format %.20s %s", format,
-                   known ? "is not built yet (hf and onnx are)" : "is not known: hf, gguf or onnx");
-}
-
-enum pare_status pare_quantize(pare_engine *engine, const char *path, const char *out,
-                               const struct pare_quantize_options *options, pare_record **record,
-                               struct pare_error *err) {
-  json_t *tree;
-  const struct writer *writer;
-  *record = NULL;
-  enum pare_status s = find_writer(options->format, &writer, err);
-  if (s) return s;
-  s = quantize_write(&(struct quantize_job){engine, path, out, options, writer}, &tree, err);
-  return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
-}
-
-enum pare_status pare_convert(pare_engine *engine, const char *path, const char *out,
-                              const struct pare_convert_options *options, pare_record **record,
-                              struct pare_error *err) {
-  json_t *tree;
-  const struct writer *writer;
-  struct pare_quantize_options o = {
-      .onnx_per_token = options->onnx_per_token, .dry_run = options->dry_run, .command = options->command};
-  *record = NULL;
-  enum pare_status s = find_writer(options->format, &writer, err);
-  if (s) return s;
-  s = quantize_convert(&(struct quantize_job){engine, path, out, &o, writer}, &tree, err);
-  return record_wrap(RECORD_QUANTIZE, s, tree, record, err);
 }
 
 enum pare_status pare_schemes(pare_record **record, struct pare_error *err) {

@@ -1,12 +1,11 @@
 // api_eval.c - data and the main job, as the public interface.
+#include "api_quantize.h"
 #include "api_record.h"
-#include "base/error.h"
 #include "eval/bench.h"
 #include "eval/compare.h"
 #include "eval/dataset.h"
 #include "eval/perplexity.h"
 #include "eval/study_run.h"
-#include "quant/quantize.h"
 #include "train/train.h"
 
 enum pare_status pare_dataset_open(const char *path, const struct pare_dataset_options *options, pare_dataset **out,
@@ -43,7 +42,8 @@ enum pare_status pare_compare(pare_engine *engine, const char *original, const c
                               struct pare_error *err) {
   json_t *tree = NULL;
   *record = NULL;
-  enum pare_status status = compare_run(engine, original, data, options, quantize_model, &tree, err);
+  enum pare_status status = candidates_check(options, err);
+  if (status == PARE_OK) status = compare_run(engine, original, data, options, quantize_candidate, &tree, err);
   return record_wrap(RECORD_COMPARE, status, tree, record, err);
 }
 
@@ -76,6 +76,6 @@ enum pare_status pare_study(pare_engine *engine, const char *path, const struct 
                             pare_record **record, struct pare_error *err) {
   json_t *tree = NULL;
   *record = NULL;
-  enum pare_status status = study_run(engine, path, options, quantize_model, &tree, err);
+  enum pare_status status = study_run(engine, path, options, candidates_check, quantize_candidate, &tree, err);
   return record_wrap(RECORD_STUDY, status, tree, record, err);
 }

@@ -142,6 +142,8 @@ enum pare_status pare_record_open(const char *path, pare_record **record, struct
     json_decref(tree);
     return error_set(err, PARE_DATA, "%s: expected a record of pare compare, eval or a study", path);
   }
-  return record_new(study ? RECORD_STUDY : record_model_count(tree) > 1 ? RECORD_COMPARE : RECORD_EVAL, tree, record,
-                    err);
+  return record_new(study                          ? RECORD_STUDY
+                    : record_model_count(tree) > 1 ? RECORD_COMPARE
+                                                   : RECORD_EVAL,
+                    tree, record, err);
 }

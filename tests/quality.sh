@@ -44,9 +44,11 @@ limit agnews-gpt2 int8-tensor flips "$flips" 0.2 '%'
 limit agnews-gpt2 nf4 flips "$flips" 0.5 '%'
 limit agnews-gpt2 int8 size "$size" 27 '%'
 limit agnews-gpt2 nf4 size "$size" 17 '%'
-compare nli-minilm mnli_dev_2000.jsonl int8 --max-tokens 128
+compare nli-minilm mnli_dev_2000.jsonl int8,llm-int8 --max-tokens 128
 limit nli-minilm int8 flips "$flips" 1.2 '%'
 limit nli-minilm int8 'mean KL' "$kl" 5.5e-4 nats
+limit nli-minilm llm-int8 flips "$flips" 1.5 '%'
+limit nli-minilm llm-int8 'mean KL' "$kl" 6.5e-4 nats
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

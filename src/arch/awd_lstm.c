@@ -346,11 +346,15 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
     g.states[l].h = arena_take(ctx->arena, B * W * sizeof(float));
     g.states[l].c = arena_take(ctx->arena, B * W * sizeof(float));
   }
+  // Rows go step by step, not text by text: each picks its own outlier columns, so that no step waits for later ones.
+  const size_t *offsets = ctx->offsets, texts = ctx->B;
+  nn_ctx_texts(ctx, NULL, 0);
   for (size_t first = 0; first < s->B; first += GROUP) {
     fill_group(c, s, first, &g);
     encode_group(ctx, c, w, s, &g);
     classify_group(ctx, c, w, &g, out);
   }
+  nn_ctx_texts(ctx, offsets, texts);
   arena_reset(ctx->arena, mark);
 }
 

@@ -234,7 +234,7 @@ static void run_encoder(struct nn_ctx *ctx, const struct config *c, const struct
   encoder_layers(ctx, &e, w, &encoder_table, s, x);
 }
 
-// The encoder's states as the cross-attention layers read them: quantized once for all layers, if any needs it.
+// The encoder's states as the cross-attention layers read them: quantized once for all layers that want the same.
 static struct nn_input cross_input(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const float *x,
                                    size_t R) {
   bool integer = false;
@@ -243,8 +243,7 @@ static struct nn_input cross_input(struct nn_ctx *ctx, const struct config *c, c
   return nn_input_of(ctx, x, R, c->C, integer);
 }
 
-static void cross_keys(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct nn_input *in, float *k,
-                       float *v) {
+static void cross_keys(struct nn_ctx *ctx, const struct weights *w, size_t l, struct nn_input *in, float *k, float *v) {
   nn_linear(ctx, weight_in(w, l, X_K), weight_in(w, l, X_K + 1)->vector, in, ACT_NONE, k);
   nn_linear(ctx, weight_in(w, l, X_V), weight_in(w, l, X_V + 1)->vector, in, ACT_NONE, v);
 }
@@ -374,11 +373,13 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
   if (!d.memory) {
     size_t bytes = d.source->rows * C * sizeof(float);
     float *x = arena_take(ctx->arena, bytes);
+    nn_ctx_texts(ctx, d.source->offsets, d.source->B);
     run_encoder(ctx, c, w, d.source, x);
     cross.k = arena_take(ctx->arena, bytes);
     cross.v = arena_take(ctx->arena, bytes);
     cross.in = cross_input(ctx, c, w, x, d.source->rows);
   }
+  nn_ctx_texts(ctx, d.offsets, d.B);
   float *y = arena_take(ctx->arena, d.rows * C * sizeof(float));
   run_decoder(ctx, c, w, &d, &cross, y);
   head(ctx, c, w, &d, s, y, out);

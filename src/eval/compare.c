@@ -90,6 +90,7 @@ static enum pare_status add_scheme(struct comparison *c, const char *scheme, str
   struct pare_quantize_options options = {.scheme = scheme,
                                           .even_if_larger = true,
                                           .command = c->options->command,
+                                          .calibrate = c->options->calibrate,
                                           .progress = {.report = relay_progress, .context = &relay}};
   json_t *record = NULL;
   status = c->quantize(c->engine, c->subjects[0].path, s->path, &options, &record, err);

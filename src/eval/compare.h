@@ -6,11 +6,14 @@
 #include "eval/dataset.h"
 #include "eval/eval_subject.h"
 
-// How a candidate is made from the original: quantize_model, handed in because quantizing lies beside evaluation, not
+// How a candidate is made from the original: quantizing, handed in because quantizing lies beside evaluation, not
 // below it.
 typedef enum pare_status compare_quantizer(pare_engine *engine, const char *path, const char *out,
                                            const struct pare_quantize_options *options, json_t **record,
                                            struct pare_error *err);
+
+// Refuses schemes there are not, and calibration texts that are missing or that none needs.
+typedef enum pare_status compare_checker(const struct pare_compare_options *options, struct pare_error *err);
 
 // See pare_compare and pare_eval. *record: the contract's compare JSON; set on PARE_OK, PARE_REFUSED and
 // PARE_INCONCLUSIVE.

@@ -42,6 +42,20 @@ static int fill_rest(const struct comparison *c, const struct eval_subject *s, j
   return bad;
 }
 
+// What a candidate's ranges were calibrated on, from its pare.json, and whether that is what it is now judged on.
+static int fill_preparation(const struct comparison *c, const struct eval_subject *s, json_t *model) {
+  json_t *calibration = json_copy(json_object_get(s->model->provenance, "calibration"));
+  json_t *pruning = json_object_get(s->model->provenance, "pruning");
+  int bad = 0;
+  if (json_is_object(calibration)) {
+    const char *sha256 = json_string_value(json_object_get(calibration, "sha256"));
+    bad = json_object_set_new(calibration, "same_data", json_boolean(sha256 && !strcmp(sha256, c->data->sha256)));
+    bad |= json_object_set(model, "calibration", calibration);
+  }
+  json_decref(calibration);
+  return json_is_object(pruning) ? bad | json_object_set(model, "pruning", pruning) : bad;
+}
+
 static enum pare_status model_json(const struct comparison *c, const struct eval_subject *s, json_t **out,
                                    struct pare_error *err) {
   const struct eval_subject *base = &c->subjects[0];
@@ -52,7 +66,7 @@ static enum pare_status model_json(const struct comparison *c, const struct eval
   if (status == PARE_OK && s->latency_ms) status = fill_latency(model, s->latency_ms, c->iterations, err);
   if (status == PARE_OK && s->latency_ms && s != base)
     status = fill_speedup(model, base->latency_ms, s->latency_ms, c->iterations, c->options->seed, err);
-  if (status == PARE_OK && fill_rest(c, s, model)) status = error_no_memory(err);
+  if (status == PARE_OK && (fill_rest(c, s, model) || fill_preparation(c, s, model))) status = error_no_memory(err);
   return status;
 }
 

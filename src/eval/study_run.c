@@ -129,6 +129,7 @@ static struct pare_compare_options part_options(const struct study_part *p, cons
                                        .iterations = o->iterations ? o->iterations : size_of(c, "iterations"),
                                        .seed = size_of(c, "seed"),
                                        .gate = p->gate,
+                                       .calibrate = {.file = p->calibrate},
                                        .command = o->command,
                                        .progress = o->progress};
 }
@@ -154,13 +155,14 @@ static enum pare_status read_samples(const struct study_part *p, json_t *out, st
 }
 
 static enum pare_status run_part(pare_engine *engine, const char *file, const struct pare_study_options *o,
-                                 const json_t *config, compare_quantizer *quantize, json_t *parts,
-                                 struct pare_error *err) {
+                                 const json_t *config, compare_checker *check, compare_quantizer *quantize,
+                                 json_t *parts, struct pare_error *err) {
   struct study_part p = {.config = config};
   json_t *record = NULL, *samples = json_array();
   enum pare_status status = samples ? part_read(file, o, &p, err) : error_no_memory(err);
   if (!status) status = read_samples(&p, samples, err);
   struct pare_compare_options options = part_options(&p, o);
+  if (!status) status = check(&options, err);
   if (!status) status = compare_run(engine, p.model, p.data, &options, quantize, &record, err);
   if (status == PARE_REFUSED || status == PARE_INCONCLUSIVE) status = PARE_OK; // the study's verdict counts it
   if (!status) {
@@ -176,13 +178,14 @@ static enum pare_status run_part(pare_engine *engine, const char *file, const st
 }
 
 enum pare_status study_run(pare_engine *engine, const char *path, const struct pare_study_options *options,
-                           compare_quantizer *quantize, json_t **record, struct pare_error *err) {
+                           compare_checker *check, compare_quantizer *quantize, json_t **record,
+                           struct pare_error *err) {
   json_t *config = NULL, *parts = json_array();
   *record = NULL;
   enum pare_status status = study_load(path, &config, err);
   const json_t *list = json_object_get(config, "parts");
   for (size_t i = 0; !status && i < json_array_size(list); i++)
-    status = run_part(engine, path, options, json_array_get(list, i), quantize, parts, err);
+    status = run_part(engine, path, options, json_array_get(list, i), check, quantize, parts, err);
   if (status) {
     json_decref(config);
     json_decref(parts);

@@ -6,6 +6,7 @@
 
 // See pare_study. *record: a study record; set on PARE_OK, PARE_REFUSED and PARE_INCONCLUSIVE.
 enum pare_status study_run(pare_engine *engine, const char *path, const struct pare_study_options *options,
-                           compare_quantizer *quantize, json_t **record, struct pare_error *err);
+                           compare_checker *check, compare_quantizer *quantize, json_t **record,
+                           struct pare_error *err);
 
 #endif

@@ -112,6 +112,17 @@ struct kernels {
   // 0, q 0. q (Kpad) is zero-filled from K on.
   void (*quantize_u8)(const float *x, size_t K, size_t Kpad, uint8_t *q, float *scale, int32_t *zero);
 
+  // The same into a range fixed beforehand: q = clamp(round(x * inverse) + zero, 0, 255), zero-filled from K on. False,
+  // and q all 0, when the row holds a NaN or an infinity.
+  bool (*quantize_u8_fixed)(const float *x, size_t K, size_t Kpad, float inverse, int32_t zero, uint8_t *q);
+  // LLM.int8(), two passes. First, over the rows of a text: mask[k] = 255 where |x[k]| >= limit, else left as it is.
+  void (*mark_outliers)(const float *x, size_t K, float limit, uint8_t *mask);
+  // Then, row by row, with h = x rounded to f16 (half to even) and m = the largest |h| among the |x[k]| < limit:
+  // q = 128 + round(h * ((1 / m) * 127)) where mask is 0, 128 elsewhere; scale = m / 127, or NaN where a column outside the
+  // mask holds a value that is not below the limit, or no number. All such values 0: q 128, scale 0. limit <= 65520.
+  void (*quantize_s8)(const float *x, const uint8_t *mask, size_t K, size_t Kpad, float limit, uint8_t *q,
+                      float *scale);
+
   // y = fma((x - mean) * (1 / sqrt(var + eps)), gamma, beta); var is the mean of (x - mean)^2. y may be x.
   void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, size_t C, float *y);
   // s = exp(s * scale - max(s * scale)) in place; returns the sum (16 lanes). n >= 1.

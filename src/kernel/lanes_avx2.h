@@ -129,6 +129,24 @@ static inline void v16_store_u8(uint8_t *q, struct v16 x) {
   _mm_storeu_si128((__m128i *)q, bytes);
 }
 
+// Rounded to f16, half to even, and widened again.
+static inline struct v16 v16_round_f16(struct v16 x) {
+  enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+  return (struct v16){_mm256_cvtph_ps(_mm256_cvtps_ph(x.lo, NEAREST)), _mm256_cvtph_ps(_mm256_cvtps_ph(x.hi, NEAREST))};
+}
+// 16 bytes, 0 or 255, as a mask; and a mask laid over such bytes.
+static inline struct v16_mask v16_mask_load(const uint8_t *p) {
+  __m256i lo = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+  __m256i hi = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)));
+  return (struct v16_mask){_mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi)};
+}
+static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
+  __m256i words = _mm256_packs_epi32(_mm256_castps_si256(mask.lo), _mm256_castps_si256(mask.hi));
+  words = _mm256_permute4x64_epi64(words, 0xd8); // 0 2 1 3: packs works within 128-bit halves
+  __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128((__m128i *)p, _mm_or_si128(bytes, _mm_loadu_si128((const __m128i *)p)));
+}
+
 static inline struct v16 v16_from_i16(const int16_t *p) {
   __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
   __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));

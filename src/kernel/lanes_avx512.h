@@ -113,6 +113,18 @@ static inline void v16_store_u8(uint8_t *q, struct v16 x) {
   _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.v)));
 }
 
+// Rounded to f16, half to even, and widened again.
+static inline struct v16 v16_round_f16(struct v16 x) {
+  return (struct v16){_mm512_cvtph_ps(_mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))};
+}
+// 16 bytes, 0 or 255, as a mask; and a mask laid over such bytes.
+static inline struct v16_mask v16_mask_load(const uint8_t *p) {
+  return (struct v16_mask){_mm_movepi8_mask(_mm_loadu_si128((const __m128i *)p))};
+}
+static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
+  _mm_storeu_si128((__m128i *)p, _mm_or_si128(_mm_movm_epi8(mask.m), _mm_loadu_si128((const __m128i *)p)));
+}
+
 static inline struct v16 v16_from_i16(const int16_t *p) {
   return (struct v16){_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)))};
 }

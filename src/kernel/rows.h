@@ -191,6 +191,84 @@ static inline void rows_quantize_u8(const float *x, size_t K, size_t Kpad, uint8
   *zero = (int32_t)z;
 }
 
+static inline bool rows_quantize_u8_fixed(const float *x, size_t K, size_t Kpad, float inverse, int32_t zero,
+                                          uint8_t *q) {
+  const struct v16 none = v16_set(0.0f), top = v16_set(255.0f), by = v16_set(inverse), shift = v16_set((float)zero);
+  size_t whole = K / LANES * LANES, tail = K - whole;
+  struct v16 bad = none;
+  for (size_t i = 0; i < whole; i += LANES) {
+    struct v16 v = v16_load(x + i);
+    bad = v16_fma(v, none, bad);
+    v16_store_u8(q + i, v16_min(v16_max(v16_add(v16_rint(v16_mul(v, by)), shift), none), top));
+  }
+  if (tail) {
+    uint8_t last[LANES];
+    struct v16 v = v16_load_n(x + whole, tail, none);
+    bad = v16_fma(v, none, bad);
+    v16_store_u8(last, v16_min(v16_max(v16_add(v16_rint(v16_mul(v, by)), shift), none), top));
+    memcpy(q + whole, last, tail);
+  }
+  bool good = v16_fold_add(bad) == 0.0f;
+  memset(good ? q + K : q, 0, good ? Kpad - K : Kpad);
+  return good;
+}
+
+static inline void rows_mark_outliers(const float *x, size_t K, float limit, uint8_t *mask) {
+  const struct v16 below = v16_set(nextafterf(limit, 0.0f)); // above it is the same as at the limit or above
+  size_t i = 0;
+  for (; i + LANES <= K; i += LANES) v16_mask_or(mask + i, v16_less(below, v16_abs(v16_load(x + i))));
+  if (i < K) {
+    uint8_t last[LANES] = {0};
+    memcpy(last, mask + i, K - i);
+    v16_mask_or(last, v16_less(below, v16_abs(v16_load_n(x + i, K - i, v16_set(0.0f)))));
+    memcpy(mask + i, last, K - i);
+  }
+}
+
+// 16 values: those below the limit count for the maximum; bad becomes 1 where one outside the mask is not.
+static inline void rows_s8_largest(struct v16 x, const uint8_t *mask, struct v16 limit, struct v16 *m,
+                                   struct v16 *bad) {
+  const struct v16 none = v16_set(0.0f);
+  struct v16 size = v16_abs(x);
+  struct v16_mask fits = v16_less(size, limit);
+  *m = v16_max(v16_pick(fits, v16_round_f16(size), none), *m);
+  struct v16 wrong = v16_pick(fits, none, v16_set(1.0f));
+  *bad = v16_max(v16_pick(v16_mask_load(mask), none, wrong), *bad);
+}
+
+static inline struct v16 rows_s8_code(struct v16 x, const uint8_t *mask, struct v16 inverse) {
+  const struct v16 middle = v16_set(128.0f);
+  struct v16 code = v16_add(v16_rint(v16_mul(v16_round_f16(x), inverse)), middle);
+  return v16_pick(v16_mask_load(mask), middle, code);
+}
+
+static inline void rows_quantize_s8(const float *x, const uint8_t *mask, size_t K, size_t Kpad, float limit, uint8_t *q,
+                                    float *scale) {
+  const struct v16 none = v16_set(0.0f), top = v16_set(limit);
+  size_t whole = K / LANES * LANES, tail = K - whole;
+  uint8_t last_mask[LANES] = {0}, last[LANES];
+  struct v16 most = none, bad = none;
+  for (size_t i = 0; i < whole; i += LANES) rows_s8_largest(v16_load(x + i), mask + i, top, &most, &bad);
+  if (tail) {
+    memcpy(last_mask, mask + whole, tail);
+    rows_s8_largest(v16_load_n(x + whole, tail, none), last_mask, top, &most, &bad);
+  }
+  float m = v16_fold_max(most);
+  bool broken = v16_fold_max(bad) != 0.0f;
+  memset(q + K, 0, Kpad - K);
+  *scale = broken ? NAN : m / 127.0f;
+  if (broken || m == 0.0f) {
+    memset(q, 128, K);
+    return;
+  }
+  struct v16 inverse = v16_set(1.0f / m * 127.0f);
+  for (size_t i = 0; i < whole; i += LANES) v16_store_u8(q + i, rows_s8_code(v16_load(x + i), mask + i, inverse));
+  if (tail) {
+    v16_store_u8(last, rows_s8_code(v16_load_n(x + whole, tail, none), last_mask, inverse));
+    memcpy(q + whole, last, tail);
+  }
+}
+
 static inline void rows_layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t C,
                                   float *y) {
   size_t whole = C / LANES * LANES, tail = C - whole;

@@ -205,6 +205,51 @@ static void scalar_quantize_u8(const float *x, size_t K, size_t Kpad, uint8_t *q
   *zero = (int32_t)z;
 }
 
+static bool scalar_quantize_u8_fixed(const float *x, size_t K, size_t Kpad, float inverse, int32_t zero, uint8_t *q) {
+  float bad = 0.0f;
+  for (size_t i = 0; i < K; i++) bad = fmaf(x[i], 0.0f, bad);
+  memset(q, 0, Kpad);
+  if (bad != 0.0f) return false;
+  for (size_t i = 0; i < K; i++) {
+    float v = rintf(x[i] * inverse) + (float)zero;
+    q[i] = (uint8_t)min_of(max_of(v, 0.0f), 255.0f);
+  }
+  return true;
+}
+
+static void scalar_mark_outliers(const float *x, size_t K, float limit, uint8_t *mask) {
+  for (size_t i = 0; i < K; i++)
+    if (fabsf(x[i]) >= limit) mask[i] = 255;
+}
+
+// |x| < 65520. From 2^-14 on f16 has 10 bits after the first; below, its step is 2^-24, which is that of f32 around
+// 3/4.
+static float rounded_to_f16(float x) {
+  if (fabsf(x) < 0x1p-14f) return (x + 0.75f) - 0.75f;
+  uint32_t bits = bits_of(x);
+  return float_of((bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu);
+}
+
+static void scalar_quantize_s8(const float *x, const uint8_t *mask, size_t K, size_t Kpad, float limit, uint8_t *q,
+                               float *scale) {
+  float m = 0.0f;
+  bool broken = false;
+  for (size_t i = 0; i < K; i++) {
+    if (fabsf(x[i]) < limit) {
+      m = max_of(fabsf(rounded_to_f16(x[i])), m);
+    } else if (!mask[i]) {
+      broken = true;
+    }
+  }
+  memset(q, 128, K);
+  memset(q + K, 0, Kpad - K);
+  *scale = broken ? NAN : m / 127.0f;
+  if (broken || m == 0.0f) return;
+  float inverse = 1.0f / m * 127.0f;
+  for (size_t i = 0; i < K; i++)
+    if (!mask[i]) q[i] = (uint8_t)(rintf(rounded_to_f16(x[i]) * inverse) + 128.0f);
+}
+
 static void scalar_layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t C, float *y) {
   float sum[LANES] = {0}, square[LANES] = {0};
   for (size_t i = 0; i < C; i++) sum[i % LANES] += x[i];
@@ -275,6 +320,9 @@ const struct kernels kernels_scalar = {
     .gemm_i8 = scalar_gemm_i8,
     .gemm_half = scalar_gemm_half,
     .quantize_u8 = scalar_quantize_u8,
+    .quantize_u8_fixed = scalar_quantize_u8_fixed,
+    .mark_outliers = scalar_mark_outliers,
+    .quantize_s8 = scalar_quantize_s8,
     .layernorm = scalar_layernorm,
     .softmax_exp = scalar_softmax_exp,
     .div = scalar_div,

@@ -145,6 +145,7 @@ enum pare_status decoder_encode(struct decoder *d, const struct decoder_step *te
   size_t mark = arena_mark(&d->arena);
   struct sequences batch = pack(d, texts, n, rows, true);
   for (size_t b = 0; b < n; b++) d->memory.len[texts[b].text] = 0;
+  nn_ctx_texts(&d->ctx, batch.offsets, n);
   d->model->arch->encode(&d->ctx, &d->model->config, &d->model->weights, &batch, &d->memory);
   arena_reset(&d->arena, mark);
   return PARE_OK;
@@ -164,6 +165,7 @@ enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps
     batch.memory = &d->memory;
     batch.memory_slots = texts;
   }
+  nn_ctx_texts(&d->ctx, batch.offsets, n);
   d->model->arch->forward(&d->ctx, &d->model->config, &d->model->weights, &batch, logits);
   kvcache_advance(&d->cache, batch.slots, batch.offsets, n);
   arena_reset(&d->arena, mark);

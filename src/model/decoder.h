@@ -1,5 +1,6 @@
 // decoder.h - a language model read step by step: several streams, each with its own cache, advanced together in ragged
-// steps. A stream's logits are the same bits whatever the others do and however its text is cut into steps.
+// steps. A stream's logits are the same bits whatever the others do and, but for llm-int8, however its text is cut into
+// steps: llm-int8 picks outlier columns from the tokens of a step, as bitsandbytes does when it generates.
 #ifndef PARE_MODEL_DECODER_H
 #define PARE_MODEL_DECODER_H
 

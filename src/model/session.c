@@ -133,6 +133,7 @@ static void run_batch(pare_session *s, const struct pare_sequence *sequences, si
     batch = pack(s, sequences, B, out_rows, true);
     batch.source = &texts;
   }
+  nn_ctx_texts(&s->ctx, batch.offsets, batch.B);
   s->model->arch->forward(&s->ctx, &s->model->config, &s->model->weights, &batch, logits);
   arena_reset(&s->arena, mark);
 }

@@ -1,6 +1,7 @@
 // weights.c - see weights.h.
 #include "model/weights.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,8 +47,7 @@ bool weights_is_linear(const struct arch_row *row, const struct config *c) {
 
 static const struct tensor *find_part(const pare_model *m, const char *name, const char *suffix) {
   char full[NAME_CAP];
-  int n = snprintf(full, sizeof full, "%s%s", name, suffix);
-  return n > 0 && (size_t)n < sizeof full ? tensors_find(&m->tensors, full) : NULL;
+  return part_tensor_name(full, sizeof full, name, suffix) ? tensors_find(&m->tensors, full) : NULL;
 }
 
 // Shapes agree when their sizes do, dimensions of 1 aside: (N, 1) and (N) are the same scales.
@@ -135,6 +135,38 @@ static enum pare_status check_symmetric(const pare_model *m, const char *name, s
   return PARE_OK;
 }
 
+// The threshold a bitsandbytes directory was saved with; ours have its usual one.
+static float outlier_threshold(const pare_model *m) {
+  const json_t *q = json_object_get(m->config_json, "quantization_config");
+  const json_t *threshold = json_object_get(q, "llm_int8_threshold");
+  return json_is_number(threshold) ? (float)json_number_value(threshold) : LLM_INT8_THRESHOLD;
+}
+
+// What the parts beside an integer weight's values say must be something that is computed.
+static enum pare_status check_integer(const pare_model *m, const char *name, struct stored *s, struct pare_error *err) {
+  if (s->encoding == &encoding_llm_int8) {
+    const struct tensor *format = find_part(m, name, s->parts[2].suffix);
+    s->threshold = outlier_threshold(m);
+    return format->data[0] == 0 ? PARE_OK
+                                : error_set(err, PARE_DATA, "%s: tensor %s: expected 0 (row after row), found %u",
+                                            format->file, format->name, format->data[0]);
+  }
+  if (s->encoding == &encoding_int8_static) {
+    float scale = part_f32(&s->parts[2], 0);
+    if (!(scale >= FLT_MIN && scale <= FLT_MAX)) {
+      const struct tensor *t = find_part(m, name, s->parts[2].suffix);
+      return error_set(err, PARE_DATA, "%s: tensor %s: expected a scale above 0, found %g", t->file, t->name,
+                       (double)scale);
+    }
+  } else if (find_part(m, name, "/input_scale")) {
+    const struct tensor *t = find_part(m, name, "/input_scale");
+    return error_set(err, PARE_DATA,
+                     "%s: tensor %s: expected one F32 beside an I8 input_zero_point and a weight_scale per output",
+                     t->file, t->name);
+  }
+  return check_symmetric(m, name, err);
+}
+
 // Tries to read weight `name` of shape (N, K) as encoding e. *matched says whether its parts are there with the right
 // types; only then can the shapes be wrong.
 static enum pare_status try_encoding(const pare_model *m, const struct encoding *e, const char *name, size_t N,
@@ -147,7 +179,8 @@ static enum pare_status try_encoding(const pare_model *m, const struct encoding 
     found[i] = find_part(m, name, s.parts[i].suffix);
     if (!found[i] || found[i]->dtype != dtype_of_part(s.parts[i].type)) return PARE_OK;
   }
-  if (e == &encoding_int8 && K * N > 0 && found[1]->bytes == 4 && N > 1) return PARE_OK; // one scale: int8-tensor
+  bool per_channel = e == &encoding_int8 || e == &encoding_int8_static;
+  if (per_channel && K * N > 0 && found[1]->bytes == 4 && N > 1) return PARE_OK; // one scale: int8-tensor
   *matched = true;
   if (conv1d && s.part_count == 1) {
     s.transposed = true;
@@ -165,7 +198,7 @@ static enum pare_status try_encoding(const pare_model *m, const struct encoding 
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return read_quant_state(m, name, out, err);
   const char *problem = e->check ? e->check(out) : NULL;
   if (problem) return error_set(err, PARE_DATA, "%s: tensor %s: %s", found[0]->file, name, problem);
-  return e->integer ? check_symmetric(m, name, err) : PARE_OK;
+  return e->integer ? check_integer(m, name, out, err) : PARE_OK;
 }
 
 static enum pare_status resolve_matrix(const pare_model *m, const struct arch_row *row, struct weight *w,

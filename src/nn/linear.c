@@ -1,8 +1,9 @@
 // linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
-// Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so neither
-// the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
-// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats,
-// which the kernel widens in registers.
+// LLM.int8() adds, for the outlier columns O of the row's text, sum over O of x[k] w[k], in f32, to what the integers
+// give. Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so
+// neither the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K
+// block into thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so
+// 16-bit floats, which the kernel widens in registers.
 #include <assert.h>
 #include <stdatomic.h>
 
@@ -20,11 +21,12 @@ struct linear_job {
   struct pool *pool;
   const struct packed *w;
   const float *bias;
-  const struct nn_input *in;
+  struct nn_input *in;
   enum act act;
   float *y;
   size_t nr, panels, row_block;
-  float *scratch;          // (threads, K block, nr)
+  float *scratch;          // per thread: (K block, nr) of weights, (row block, K block) of activations
+  size_t scratch_size;     // floats per thread
   struct nn_share *shares; // (threads), or NULL: jobs are taken as they come
 };
 
@@ -33,15 +35,19 @@ struct nn_share {
   _Alignas(64) _Atomic uint64_t left;
 };
 
+static size_t panel_floats(const struct kernels *k) {
+  return LINEAR_K_BLOCK * size_max(k->f32_nr, k->i8_nr);
+}
+
+static size_t thread_floats(const struct kernels *k) {
+  return panel_floats(k) + LINEAR_ROW_BLOCK * LINEAR_K_BLOCK;
+}
+
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
-  return arena_need(threads * LINEAR_K_BLOCK * k->f32_nr * sizeof(float));
+  return arena_need(threads * thread_floats(k) * sizeof(float));
 }
 
-size_t nn_input_scratch_bytes(size_t rows, size_t K) {
-  return arena_need(rows * size_round_up(K, 4)) + 2 * arena_need(rows * 4);
-}
-
-static void integer_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+static void integer_rows(const struct linear_job *j, size_t panel, size_t m0, size_t M, enum act act) {
   const struct packed *w = j->w;
   size_t n0 = panel * j->nr, Kpad = size_round_up(w->K, j->k->i8_kg);
   struct gemm_i8 g = {.M = M,
@@ -55,16 +61,64 @@ static void integer_job(const struct linear_job *j, size_t panel, size_t m0, siz
                       .ascale = j->in->scale + m0,
                       .azero = j->in->zero + m0,
                       .bias = j->bias ? j->bias + n0 : NULL,
-                      .act = j->act,
+                      .act = act,
                       .c = j->y + m0 * w->N + n0,
                       .ldc = w->N};
   j->k->gemm_i8(&g);
 }
 
+// y += x W^T over the outlier columns of text b, a block of columns at a time, k ascending; then act.
+static void outlier_rows(const struct linear_job *j, size_t panel, size_t b, size_t m0, size_t M, size_t thread) {
+  const struct nn_input *in = j->in;
+  const struct packed *w = j->w;
+  const uint8_t *mask = in->mask + b * in->K;
+  float *panel_block = j->scratch + thread * j->scratch_size, *x_block = panel_block + panel_floats(j->k);
+  size_t n0 = panel * j->nr, left = in->outliers[b];
+  for (size_t k = 0; left;) {
+    uint32_t columns[LINEAR_K_BLOCK];
+    size_t n = 0;
+    for (; n < size_min(left, LINEAR_K_BLOCK); k++)
+      if (mask[k]) columns[n++] = (uint32_t)k;
+    left -= n;
+    int8_panel_columns(j->k, w, panel, columns, n, panel_block);
+    for (size_t m = 0; m < M; m++)
+      for (size_t c = 0; c < n; c++) x_block[m * n + c] = in->x[(m0 + m) * in->K + columns[c]];
+    struct gemm_f32 g = {.M = M,
+                         .N = size_min(j->nr, w->N - n0),
+                         .K = n,
+                         .a = x_block,
+                         .lda = n,
+                         .w = panel_block,
+                         .ldw = j->nr,
+                         .c = j->y + m0 * w->N + n0,
+                         .ldc = w->N,
+                         .accumulate = true,
+                         .act = left ? ACT_NONE : j->act};
+    j->k->gemm_f32(&g);
+  }
+}
+
+// Texts with outliers one by one, neighbours without any together.
+static void integer_job(const struct linear_job *j, size_t panel, size_t m0, size_t M, size_t thread) {
+  const struct nn_input *in = j->in;
+  if (in->form.kind != ACTIVATION_OUTLIER) {
+    integer_rows(j, panel, m0, M, j->act);
+    return;
+  }
+  for (size_t end = m0 + M, next; m0 < end; m0 = next) {
+    size_t b = nn_input_text(in, m0);
+    bool outliers = in->outliers[b];
+    next = size_min(nn_input_text_end(in, b), end);
+    while (!outliers && next < end && !in->outliers[b + 1]) next = size_min(nn_input_text_end(in, ++b), end);
+    integer_rows(j, panel, m0, next - m0, outliers ? ACT_NONE : j->act);
+    if (outliers) outlier_rows(j, panel, b, m0, next - m0, thread);
+  }
+}
+
 static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_t M, size_t thread) {
   const struct packed *w = j->w;
   size_t n0 = panel * j->nr;
-  float *scratch = j->scratch + thread * LINEAR_K_BLOCK * j->nr;
+  float *scratch = j->scratch + thread * j->scratch_size;
   const float *bias = j->bias ? j->bias + n0 : NULL;
   size_t most = M <= j->k->f32_mr && w->encoding->unpack_panel ? LINEAR_K_SHORT : LINEAR_K_BLOCK;
   for (size_t k0 = 0; k0 < w->K; k0 += most) {
@@ -152,7 +206,7 @@ static void run_job(void *context, size_t job, size_t thread) {
   size_t panel = j->shares ? claim_panel(j, thread) : job % j->panels, m0 = job / j->panels * j->row_block;
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
-    integer_job(j, panel, m0, M);
+    integer_job(j, panel, m0, M, thread);
   } else if (uses_bf16_dot(j->k, j->w)) {
     bf16_job(j, panel, m0, M);
   } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
@@ -162,33 +216,6 @@ static void run_job(void *context, size_t job, size_t thread) {
   }
 }
 
-struct quantize_job {
-  const struct kernels *k;
-  struct nn_input *in;
-};
-enum { QUANTIZE_ROWS = 16 };
-
-static void quantize_rows(void *context, size_t job, size_t thread) {
-  (void)thread;
-  const struct quantize_job *j = context;
-  struct nn_input *in = j->in;
-  for (size_t r = job * QUANTIZE_ROWS; r < size_min(in->rows, (job + 1) * QUANTIZE_ROWS); r++)
-    j->k->quantize_u8(in->x + r * in->K, in->K, in->ldq, in->q + r * in->ldq, &in->scale[r], &in->zero[r]);
-}
-
-struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer) {
-  struct nn_input in = {.x = x, .rows = rows, .K = K};
-  if (!integer) return in;
-  in.ldq = size_round_up(K, ctx->kernels->i8_kg);
-  assert(in.ldq <= size_round_up(K, 4)); // what nn_input_scratch_bytes counts on
-  in.q = arena_take(ctx->arena, rows * in.ldq);
-  in.scale = arena_take(ctx->arena, rows * sizeof(float));
-  in.zero = arena_take(ctx->arena, rows * sizeof(int32_t));
-  struct quantize_job j = {ctx->kernels, &in};
-  pool_run(ctx->pool, quantize_rows, &j, size_ceil_div(rows, QUANTIZE_ROWS));
-  return in;
-}
-
 static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear_job *j) {
   const struct packed *p = &w->packed;
   const struct nn_input *in = j->in;
@@ -196,12 +223,14 @@ static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear
   assert(!p->encoding->integer || in->q);
   if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
   size_t mark = arena_mark(ctx->arena);
+  if (p->encoding->integer) nn_input_quantize(ctx, j->in, &p->input);
   j->k = ctx->kernels;
   j->pool = ctx->pool;
   j->w = p;
   j->panels = p->panels;
   j->nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
-  j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * LINEAR_K_BLOCK * ctx->kernels->f32_nr * sizeof(float));
+  j->scratch_size = thread_floats(ctx->kernels);
+  j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * j->scratch_size * sizeof(float));
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
   j->row_block = j->shares || (p->encoding->unpack_panel && p->panels >= 2 * pool_threads(ctx->pool))
                      ? in->rows
@@ -212,7 +241,7 @@ static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear
   ctx->counters.weight_bytes += p->panels * p->panel_bytes;
 }
 
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in, enum act act,
                float *y) {
   struct linear_job j = {.bias = bias, .in = in, .act = act, .y = y};
   run_linear(ctx, w, &j);
@@ -226,7 +255,7 @@ size_t nn_shares_bytes(size_t threads) {
   return arena_need(threads * sizeof(struct nn_share));
 }
 
-void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
+void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in,
                      struct nn_share *shares, float *y) {
   size_t threads = pool_threads(ctx->pool), panels = w->packed.panels;
   assert(panels <= UINT32_MAX);

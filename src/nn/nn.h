@@ -53,24 +53,44 @@ struct nn_ctx {
   struct arena *arena;          // scratch; callers mark and reset
   struct nn_observer *observer; // may be NULL
   struct nn_counters counters;
+  // The texts whose rows are being computed: text b is rows offsets[b] .. offsets[b + 1]. llm-int8 picks outlier
+  // columns per text. Set by whoever runs a forward pass; a pass that turns to other rows (an encoder's, from a
+  // decoder) or to another order of them (step by step) sets them itself, or NULL. An input with another number of rows
+  // counts every row as a text of its own.
+  const size_t *offsets; // (B + 1), or NULL
+  size_t B;
 };
+static inline void nn_ctx_texts(struct nn_ctx *ctx, const size_t *offsets, size_t B) {
+  ctx->offsets = offsets;
+  ctx->B = B;
+}
 
-// An input of linear layers, (rows, K) f32, quantized to u8 once when any of its users is an integer encoding.
+// An input of linear layers, (rows, K) f32, and room for its 8-bit form when any of its users is an integer encoding.
+// It is quantized by the first that needs it, and again only by one that wants it another way.
 struct nn_input {
   const float *x;
   size_t rows, K;
-  uint8_t *q; // (rows, Kpad) or NULL
+  struct activation form; // of q; ACTIVATION_NONE: not filled yet
+  uint8_t *q;             // (rows, Kpad) or NULL
   size_t ldq;
-  float *scale;  // (rows)
-  int32_t *zero; // (rows)
+  float *scale;          // (rows)
+  int32_t *zero;         // (rows)
+  const size_t *offsets; // (B + 1) the texts; NULL: every row is one, B = rows
+  size_t B;
+  uint8_t *mask;      // llm-int8: (B, K) 255 at the columns of text b that hold an outlier, else 0
+  uint32_t *outliers; // (B) how many
 };
-// Takes scratch from ctx->arena. integer: quantize now.
+// Takes scratch from ctx->arena. integer: some user's encoding is.
 struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer);
 size_t nn_input_scratch_bytes(size_t rows, size_t K);
+// Makes q what `form` asks for. nn_linear does it.
+void nn_input_quantize(struct nn_ctx *ctx, struct nn_input *in, const struct activation *form);
+size_t nn_input_text(const struct nn_input *in, size_t row);   // the text a row belongs to
+size_t nn_input_text_end(const struct nn_input *in, size_t b); // the row after text b's last
 
 // y (rows, N) = act(x W^T + bias). bias NULL: none. The only caller of weight kernels. Threads split panels and row
 // blocks; each output is computed by one thread from its own row, so neither threads nor neighbours change it.
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in, enum act act,
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in, enum act act,
                float *y);
 // The same from an x that only this weight reads: quantized if need be, scratch given back.
 void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,
@@ -82,7 +102,7 @@ size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 struct nn_share;                                     // a thread's panels
 struct nn_share *nn_shares_take(struct nn_ctx *ctx); // (threads), from ctx->arena
 size_t nn_shares_bytes(size_t threads);
-void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, const struct nn_input *in,
+void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in,
                      struct nn_share *shares, float *y);
 
 // y (N) = sum of the rows of ids, in their order, each value added to what is there.

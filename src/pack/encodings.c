@@ -1,4 +1,5 @@
 // encodings.c - the list of encodings, and what all of them share.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +19,12 @@ size_t part_type_bytes(enum part_type t) {
 }
 
 const struct encoding *const *encodings_all(size_t *count) {
-  // A reader takes the first whose parts it finds: the sparse ones have all the parts of a dense one, and an index.
-  static const struct encoding *const all[] = {&encoding_sparse_f32,  &encoding_sparse_f16, &encoding_sparse_int16,
-                                               &encoding_sparse_int8, &encoding_f32,        &encoding_f16,
-                                               &encoding_bf16,        &encoding_int16,      &encoding_int8,
-                                               &encoding_int8_tensor, &encoding_nf4,        &encoding_nf4_dq};
+  // A reader takes the first whose parts it finds: the sparse ones have all the parts of a dense one, and an index;
+  // int8-static has all of int8's.
+  static const struct encoding *const all[] = {
+      &encoding_sparse_f32,  &encoding_sparse_f16, &encoding_sparse_int16, &encoding_sparse_int8, &encoding_f32,
+      &encoding_f16,         &encoding_bf16,       &encoding_int16,        &encoding_int8_static, &encoding_int8,
+      &encoding_int8_tensor, &encoding_llm_int8,   &encoding_nf4,          &encoding_nf4_dq};
   *count = sizeof all / sizeof all[0];
   return all;
 }
@@ -55,6 +57,15 @@ size_t stored_bytes(const struct stored *s) {
 
 void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out) {
   s->encoding->row(k, s, n, out);
+}
+
+bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix) {
+  static const char ending[] = ".weight";
+  size_t len = strlen(name), cut = strlen(ending);
+  bool own = suffix[0] == '/';
+  if (own && len > cut && strcmp(name + len - cut, ending) == 0) len -= cut;
+  int n = snprintf(out, cap, "%.*s%s%s", (int)len, name, own ? "." : "", suffix + own);
+  return n > 0 && (size_t)n < cap;
 }
 
 float part_f32(const struct part *p, size_t i) {

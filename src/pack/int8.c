@@ -1,7 +1,14 @@
-// int8.c - weights as 8-bit integers in [-127, 127], value = q * scale: one scale per output channel (int8) or one for
-// the whole tensor (int8-tensor). Multiplied by activations quantized per token to u8, exactly, in 32-bit integers.
+// int8.c - weights as 8-bit integers in [-127, 127], value = q * scale: one scale per output channel or one for the
+// whole tensor. Multiplied exactly, in 32-bit integers, by activations in 8 bits. The encodings differ in these:
+//   int8          a scale per channel; activations u8, each token's range its own
+//   int8-tensor   one scale
+//   int8-static   as int8, with the activations' scale and zero point stored beside the weight
+//   llm-int8      LLM.int8() (Dettmers et al. 2022) as bitsandbytes stores it: scale = SCB / 127, SCB the channel's
+//   largest
+//                 magnitude; activations s8, and columns that hold a magnitude of 6 or more not quantized at all
 // Packed: panels (Kpad / kg, nr, kg), the order the dot-product instruction reads, with each output's weight sum beside
 // it (the zero point of the activations multiplies that sum).
+#include <math.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -18,8 +25,43 @@ static size_t layout_tensor(size_t N, size_t K, struct part parts[PACK_MAX_PARTS
   return 2;
 }
 
+static size_t layout_static(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]) {
+  layout(N, K, parts);
+  parts[2] = (struct part){.suffix = "/input_scale", .type = PART_F32, .rank = 1, .shape = {1}, .bytes = 4};
+  parts[3] = (struct part){.suffix = "/input_zero_point", .type = PART_I8, .rank = 1, .shape = {1}, .bytes = 1};
+  return 4;
+}
+// weight_format 0 says that values lie row after row.
+static size_t layout_llm(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]) {
+  layout(N, K, parts);
+  parts[1] = (struct part){.suffix = "/SCB", .type = PART_F32, .rank = 1, .shape = {N}, .bytes = N * 4};
+  parts[2] = (struct part){.suffix = "/weight_format", .type = PART_U8, .rank = 0, .bytes = 1};
+  return 3;
+}
+
 static float scale_of(const struct stored *s, size_t n) {
+  if (s->encoding == &encoding_llm_int8) return part_f32(&s->parts[1], n) / 127.0f;
   return part_f32(&s->parts[1], s->encoding == &encoding_int8_tensor ? 0 : n);
+}
+
+// bitsandbytes compares the threshold with activations rounded to f16: the least f32 that rounds to a value that
+// reaches it. A threshold above every f16, or of 0, is reached by none.
+static struct activation outlier_input(float threshold) {
+  struct activation a = {.kind = ACTIVATION_OUTLIER, .limit = 65520.0f};
+  if (!(threshold > 0 && threshold <= 65504.0f)) return a;
+  uint16_t h = f16_from_f32(threshold);
+  if (f16_to_f32(h) < threshold) h++;
+  float between = (f16_to_f32(h) + f16_to_f32((uint16_t)(h - 1))) / 2; // exact; h > 0, since the threshold is
+  a.limit = f16_from_f32(between) == h ? between : nextafterf(between, INFINITY);
+  a.outliers = true;
+  return a;
+}
+
+static struct activation input_of(const struct stored *s) {
+  if (s->encoding == &encoding_llm_int8) return outlier_input(s->threshold);
+  if (s->encoding != &encoding_int8_static) return (struct activation){.kind = ACTIVATION_TOKEN};
+  return (struct activation){
+      .kind = ACTIVATION_STATIC, .scale = part_f32(&s->parts[2], 0), .zero = 128 + *(const int8_t *)s->parts[3].data};
 }
 
 static void row(const struct kernels *kernels, const struct stored *s, size_t n, float *out) {
@@ -61,7 +103,8 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
                          .panel_bytes = nr * Kpad,
                          .data = (const uint8_t *)data,
                          .scale = scale,
-                         .sum = sum};
+                         .sum = sum,
+                         .input = input_of(s)};
 }
 
 static void packed_row(const struct kernels *k, const struct packed *w, size_t n, float *out) {
@@ -70,6 +113,16 @@ static void packed_row(const struct kernels *k, const struct packed *w, size_t n
   for (size_t kk = 0; kk < w->K; kk++) {
     size_t at = kk / kg * nr * kg + kk % kg;
     out[kk] = (float)panel[at] * w->scale[n];
+  }
+}
+
+void int8_panel_columns(const struct kernels *k, const struct packed *w, size_t panel, const uint32_t *columns,
+                        size_t count, float *out) {
+  size_t nr = k->i8_nr, kg = k->i8_kg;
+  const float *scale = w->scale + panel * nr;
+  for (size_t c = 0; c < count; c++) {
+    const int8_t *q = (const int8_t *)w->data + panel * w->panel_bytes + columns[c] / kg * nr * kg + columns[c] % kg;
+    for (size_t n = 0; n < nr; n++) out[c * nr + n] = (float)q[n * kg] * scale[n];
   }
 }
 
@@ -87,3 +140,17 @@ const struct encoding encoding_int8_tensor = {.name = "int8-tensor",
                                               .packed_bytes = packed_bytes,
                                               .pack = pack,
                                               .packed_row = packed_row};
+const struct encoding encoding_int8_static = {.name = "int8-static",
+                                              .integer = true,
+                                              .layout = layout_static,
+                                              .row = row,
+                                              .packed_bytes = packed_bytes,
+                                              .pack = pack,
+                                              .packed_row = packed_row};
+const struct encoding encoding_llm_int8 = {.name = "llm-int8",
+                                           .integer = true,
+                                           .layout = layout_llm,
+                                           .row = row,
+                                           .packed_bytes = packed_bytes,
+                                           .pack = pack,
+                                           .packed_row = packed_row};

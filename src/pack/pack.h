@@ -22,7 +22,8 @@ size_t part_type_bytes(enum part_type t);
 struct encoding;
 
 // One piece of a stored weight. suffix is added to the tensor's name in a file: "" for the values, "_scale", ".absmax"
-// ...
+// ... A suffix that begins with '/' takes the place of ".weight": "/SCB" of "a.weight" is "a.SCB". See
+// part_tensor_name.
 struct part {
   const char *suffix;
   enum part_type type;
@@ -38,19 +39,36 @@ struct stored {
   struct part parts[PACK_MAX_PARTS];
   size_t part_count;
   float nested_offset; // nf4-dq: added to every decoded absmax
+  float threshold;     // llm-int8: columns of activations that reach it are not quantized; 0: none reaches it
   void *owned;         // freed by stored_free; NULL when the parts point into a file
 };
 void stored_free(struct stored *s); // accepts a zeroed struct
+
+// How an integer weight wants its input quantized.
+enum activation_kind {
+  ACTIVATION_NONE,
+  ACTIVATION_TOKEN,  // u8, range and zero point from the row itself
+  ACTIVATION_STATIC, // u8, scale and zero point given
+  ACTIVATION_OUTLIER // s8, scale from the row itself; a text's columns that reach the limit are left out
+};
+struct activation {
+  enum activation_kind kind;
+  float scale;   // STATIC
+  int32_t zero;  // STATIC: 0 .. 255
+  float limit;   // OUTLIER: the least magnitude that is an outlier, or with `outliers` off the least f16 cannot hold
+  bool outliers; // OUTLIER
+};
 
 struct packed {
   const struct encoding *encoding;
   size_t N, K;
   size_t panel_bytes, panels; // panel p holds outputs [p * nr, (p + 1) * nr)
   const uint8_t *data;
-  const float *scale;  // int8, int16: (panels * nr), 0 beyond N
-  const int32_t *sum;  // int8: (panels * nr)
-  const float *absmax; // nf4: (panels, K / block, nr)
-  size_t block;        // nf4: weights per absmax along k
+  const float *scale;      // int8, int16: (panels * nr), 0 beyond N
+  const int32_t *sum;      // int8: (panels * nr)
+  const float *absmax;     // nf4: (panels, K / block, nr)
+  size_t block;            // nf4: weights per absmax along k
+  struct activation input; // integer encodings
 };
 
 struct encoding {
@@ -75,8 +93,14 @@ struct encoding {
 
 const struct encoding *const *encodings_all(size_t *count);
 extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding_int16, encoding_int8,
-    encoding_int8_tensor, encoding_nf4, encoding_nf4_dq, encoding_sparse_f32, encoding_sparse_f16,
-    encoding_sparse_int16, encoding_sparse_int8;
+    encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_nf4, encoding_nf4_dq, encoding_sparse_f32,
+    encoding_sparse_f16, encoding_sparse_int16, encoding_sparse_int8;
+
+// The tensor that holds a part of weight `name`; false when it does not fit in cap bytes.
+bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix);
+// Columns of an int8 panel as f32 (count, i8_nr): what their weights stand for.
+void int8_panel_columns(const struct kernels *k, const struct packed *w, size_t panel, const uint32_t *columns,
+                        size_t count, float *out);
 
 // Allocates the parts of an (N, K) weight in one block (s->owned), zeroed.
 enum pare_status stored_new(const struct encoding *e, size_t N, size_t K, struct stored *out, struct pare_error *err);
@@ -89,6 +113,7 @@ float part_f32(const struct part *p, size_t i);
 // bf16 panels hold pairs of k, for gemm_bf16, instead of single rows.
 bool bf16_in_pairs(const struct kernels *k, size_t K);
 
+#define LLM_INT8_THRESHOLD 6.0f // bitsandbytes' and the paper's
 enum { NF4_BLOCK = 64, NF4_NESTED_BLOCK = 256 };
 extern const float nf4_codebook[16];
 // bitsandbytes' 8-bit dynamic map (signed, 7 exponent bits at most), ascending; codes of a double-quantized absmax

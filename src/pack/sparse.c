@@ -56,7 +56,8 @@ void sparse_each(const struct stored *s, void (*visit)(void *context, size_t n, 
   struct rice_reader r;
   uint64_t position, total = (uint64_t)s->N * s->K;
   if (!rice_open(&r, s->parts[INDEX].data, s->parts[INDEX].bytes)) return;
-  for (size_t i = 0; rice_next(&r, total, &position); i++) {
+  // As many as there are values: the zeros that fill the last byte can read as one position more.
+  for (size_t i = 0, count = sparse_count(s); i < count && rice_next(&r, total, &position); i++) {
     size_t n = position / s->K;
     visit(context, n, position % s->K, value_at(s, i, n));
   }

@@ -3,13 +3,16 @@
 #include "quant/plan.h"
 
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "model/weights.h"
 
 struct rule {
   const char *text; // as given, for messages
   pcre2_code *regex;
-  const struct scheme *scheme;
+  struct scheme_choice choice;
   bool matched; // some matrix's name, whether or not an earlier rule took it
 };
 
@@ -18,16 +21,19 @@ struct planner {
   const pare_model *model;
   struct rule *rules;
   size_t rule_count;
-  const struct scheme *f16;
+  struct scheme_choice wanted;
+  const struct scheme *f16, *int8;
   enum pare_status status; // of matching rules: the first failure
   struct pare_error *err;
 };
 
 static enum pare_status parse_rule(const char *text, struct rule *out, struct pare_error *err) {
-  const char *eq = strrchr(text, '=');
+  // The last '=', or the one before when the last is that of +prune=SHARE.
+  const char *eq = strrchr(text, '='), *prune = strstr(text, "+prune=");
+  if (prune && eq == prune + strlen("+prune")) eq = memrchr(text, '=', (size_t)(eq - text));
   if (!eq || eq == text || !eq[1]) return error_set(err, PARE_USAGE, "--keep %.80s: expected REGEX=SCHEME", text);
   out->text = text;
-  enum pare_status s = scheme_find(eq + 1, &out->scheme, err);
+  enum pare_status s = scheme_parse(eq + 1, &out->choice, err);
   if (s) return s;
   int code;
   PCRE2_SIZE at;
@@ -38,9 +44,9 @@ static enum pare_status parse_rule(const char *text, struct rule *out, struct pa
   return error_set(err, PARE_USAGE, "--keep %.80s: at %zu: %s", text, (size_t)at, (const char *)message);
 }
 
-// The scheme of the first rule that matches; NULL when none does.
-static const struct scheme *rule_for(struct planner *p, const char *name) {
-  const struct scheme *found = NULL;
+// The choice of the first rule that matches; NULL when none does.
+static const struct scheme_choice *rule_for(struct planner *p, const char *name) {
+  const struct scheme_choice *found = NULL;
   for (size_t i = 0; i < p->rule_count && !p->status; i++) {
     struct rule *rule = &p->rules[i];
     pcre2_match_data *match = pcre2_match_data_create_from_pattern(rule->regex, NULL);
@@ -48,7 +54,7 @@ static const struct scheme *rule_for(struct planner *p, const char *name) {
     pcre2_match_data_free(match);
     if (n >= 0) {
       rule->matched = true;
-      if (!found) found = rule->scheme;
+      if (!found) found = &rule->choice;
     } else if (n != PCRE2_ERROR_NOMATCH) { // a pattern that backtracks without end, say
       p->status = error_set(p->err, PARE_USAGE, "--keep %.80s: cannot be matched against %s (PCRE2 error %d)",
                             rule->text, name, n);
@@ -68,27 +74,35 @@ static enum pare_status check_matched(const struct planner *p) {
   return PARE_OK;
 }
 
-static bool is_nf4(const struct scheme *s) {
-  return s->encoding == &encoding_nf4 || s->encoding == &encoding_nf4_dq;
+static bool is_bitsandbytes(const struct scheme *s) {
+  return s->encoding == &encoding_nf4 || s->encoding == &encoding_nf4_dq || s->encoding == &encoding_llm_int8;
 }
 
 // One quantization_config describes a portable file, so beside the scheme's own encoding it holds plain F16 only.
 static enum pare_status check_rule(const struct planner *p, const struct rule *r, struct pare_error *err) {
-  const struct scheme *wanted = p->plan->scheme;
-  if (!p->plan->portable || r->scheme == wanted || r->scheme == p->f16) return PARE_OK;
-  if (wanted->method == &method_cast && r->scheme->method == &method_cast) return PARE_OK;
+  const struct scheme *wanted = p->plan->scheme, *kept = r->choice.scheme;
+  if (!p->plan->portable || kept == wanted || kept == p->f16) return PARE_OK;
+  if (wanted->method == &method_cast && kept->method == &method_cast) return PARE_OK;
   return error_set(err, PARE_USAGE, "--keep %.80s: a portable %s file holds %s and f16 only", r->text, wanted->name,
                    wanted->name);
 }
 
-static const struct scheme *scheme_for(struct planner *p, const struct arch_row *row, const char *name) {
-  const struct scheme *kept = rule_for(p, name), *wanted = p->plan->scheme;
-  if (kept && !(p->plan->portable && kept == wanted)) return kept;
-  if (!p->plan->portable || wanted->method == &method_cast) return wanted;
+static const struct scheme *portable_scheme(const struct planner *p, const struct arch_row *row) {
+  const struct scheme *wanted = p->plan->scheme;
+  if (wanted->method == &method_cast) return wanted;
   if (row->role == ROLE_EMBEDDING) return p->f16;
-  if (is_nf4(wanted))
+  if (is_bitsandbytes(wanted))
     return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
   return row->role == ROLE_CONV1D ? p->f16 : wanted;
+}
+
+static void choose(struct planner *p, const struct arch_row *row, const char *name, struct plan_item *item) {
+  const struct scheme_choice *kept = rule_for(p, name), *choice = kept ? kept : &p->wanted;
+  item->scheme = choice->scheme;
+  if (p->plan->portable && choice->scheme == p->plan->scheme) item->scheme = portable_scheme(p, row);
+  if (item->scheme->encoding == &encoding_int8_static && !weights_is_linear(row, &p->model->config))
+    item->scheme = p->int8;
+  if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D || row->role == ROLE_BAG) item->prune = choice->prune;
 }
 
 // Portable files keep every plain tensor in one type, which both readers need; else a vector stays as the source has
@@ -106,7 +120,7 @@ static void add_item(void *context, const struct arch_row *row, const struct wei
   if (row->k == D_NONE) {
     item->vector = vector_encoding(p, w);
   } else {
-    item->scheme = scheme_for(p, row, w->name);
+    choose(p, row, w->name, item);
   }
 }
 
@@ -133,25 +147,32 @@ static const char *quant_method(const struct plan *p) {
     if (p->items[i].scheme && p->items[i].scheme->method != &method_cast) floats = false;
   if (floats) return NULL;
   if (!p->portable) return "pare";
-  return is_nf4(p->scheme) ? "bitsandbytes" : "compressed-tensors";
+  return is_bitsandbytes(p->scheme) ? "bitsandbytes" : "compressed-tensors";
 }
 
-enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
-                           const struct pare_quantize_options *options, struct plan *out, struct pare_error *err) {
-  *out =
-      (struct plan){.scheme = scheme, .scheme_name = scheme->name, .portable = options->portable, .ngrams = m->ngrams};
-  if (out->portable && scheme->encoding == &encoding_int16)
+enum pare_status plan_make(const pare_model *m, const struct pare_quantize_options *options, struct plan *out,
+                           struct pare_error *err) {
+  struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count, .err = err};
+  *out = (struct plan){.portable = options->portable, .ngrams = m->ngrams};
+  enum pare_status s = scheme_parse(options->scheme, &p.wanted, err);
+  if (s) return s;
+  out->scheme = p.wanted.scheme;
+  scheme_name(&p.wanted, out->name, sizeof out->name);
+  if (out->portable && out->scheme->encoding == &encoding_int16)
     return error_set(err, PARE_USAGE, "scheme int16 has no portable form: no other tool reads it");
   if (out->portable && m->arch->ours)
     return error_set(err, PARE_USAGE, "%s: %s has no portable form: no other tool reads it quantized", m->path,
                      m->arch->name);
-  struct planner p = {.plan = out, .model = m, .rule_count = options->keep_count, .err = err};
+  if (m->arch->bag && out->scheme->calibrated)
+    return error_set(err, PARE_UNAVAILABLE, "%s: scheme %s: %s has no activations to watch; int8 is the same", m->path,
+                     out->name, m->arch->name);
   size_t count = 0;
   model_each_weight(m, count_item, &count);
   out->items = calloc(count ? count : 1, sizeof *out->items);
   p.rules = calloc(p.rule_count ? p.rule_count : 1, sizeof *p.rules);
-  enum pare_status s = out->items && p.rules ? PARE_OK : error_no_memory(err);
+  s = out->items && p.rules ? PARE_OK : error_no_memory(err);
   if (!s) s = scheme_find("f16", &p.f16, err);
+  if (!s) s = scheme_find("int8", &p.int8, err);
   for (size_t i = 0; !s && i < p.rule_count; i++) {
     s = parse_rule(options->keep[i], &p.rules[i], err);
     if (!s) s = check_rule(&p, &p.rules[i], err);
@@ -164,6 +185,12 @@ enum pare_status plan_make(const pare_model *m, const struct scheme *scheme,
   free(p.rules);
   if (s) plan_free(out);
   return s;
+}
+
+bool plan_calibrates(const struct plan *p) {
+  for (size_t i = 0; i < p->count; i++)
+    if (p->items[i].scheme && p->items[i].scheme->calibrated) return true;
+  return false;
 }
 
 static const struct scheme *scheme_of(const struct encoding *e) {
@@ -186,9 +213,9 @@ static void keep_item(void *context, const struct arch_row *row, const struct we
 enum pare_status plan_keep(const pare_model *m, struct plan *out, struct pare_error *err) {
   size_t count = 0;
   model_each_weight(m, count_item, &count);
-  *out = (struct plan){
-      .scheme_name = m->scheme, .ngrams = m->ngrams, .items = calloc(count ? count : 1, sizeof *out->items)};
+  *out = (struct plan){.ngrams = m->ngrams, .items = calloc(count ? count : 1, sizeof *out->items)};
   if (!out->items) return error_no_memory(err);
+  snprintf(out->name, sizeof out->name, "%s", m->scheme);
   model_each_weight(m, keep_item, out);
   return PARE_OK;
 }

@@ -12,10 +12,12 @@
 #include "base/size.h"
 #include "model/selftest.h"
 #include "pack/sparse.h"
+#include "quant/prune.h"
 
 struct job {
   const pare_model *m;
   const struct plan *plan;
+  const struct calibration_range *ranges; // (plan items), or NULL
   struct result *results;
   enum pare_status *status;
   struct pare_error *errors;
@@ -28,6 +30,7 @@ static enum pare_status measure(const struct kernels *k, const struct stored *a,
   if (!x) return error_no_memory(err);
   float *y = x + a->K;
   double xx = 0, yy = 0, xy = 0, dd = 0;
+  size_t zeros = 0;
   for (size_t n = 0; n < a->N; n++) {
     stored_row(k, a, n, x);
     stored_row(k, &r->stored, n, y);
@@ -37,26 +40,42 @@ static enum pare_status measure(const struct kernels *k, const struct stored *a,
       yy += q * q;
       xy += p * q;
       dd += (p - q) * (p - q);
+      zeros += q == 0;
     }
   }
   free(x);
   r->sqnr_db = dd > 0 ? 10 * log10(xx / dd) : INFINITY;
+  r->zeros = (double)zeros / ((double)a->N * (double)a->K); // every dimension is at least 1
   r->cosine = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 1;
   return PARE_OK;
+}
+
+static enum pare_status make(const struct job *j, const struct plan_item *item, struct stored *out,
+                             struct pare_error *err) {
+  const struct encoding *e = item->scheme ? item->scheme->encoding : item->vector;
+  const struct method *method = item->scheme ? item->scheme->method : &method_cast;
+  const struct stored *source = &item->weight->stored;
+  struct stored pruned = {0};
+  enum pare_status s = PARE_OK;
+  if (item->prune > 0) {
+    s = prune_matrix(j->m->kernels, source, item->prune, &pruned, err);
+    source = &pruned;
+  }
+  if (!s) s = method->quantize(j->m->kernels, source, e, item->weight->name, out, err);
+  stored_free(&pruned);
+  return s;
 }
 
 static void quantize_one(void *context, size_t i, size_t thread) {
   (void)thread;
   const struct job *j = context;
   const struct plan_item *item = &j->plan->items[i];
-  const struct encoding *e = item->scheme ? item->scheme->encoding : item->vector;
-  const struct method *method = item->scheme ? item->scheme->method : &method_cast;
   struct result *r = &j->results[i];
-  j->status[i] =
-      method->quantize(j->m->kernels, &item->weight->stored, e, item->weight->name, &r->stored, &j->errors[i]);
+  j->status[i] = make(j, item, &r->stored, &j->errors[i]);
   // A set's weights are added one by one, so their zeros need not be there.
   if (!j->status[i] && item->row->role == ROLE_BAG) j->status[i] = sparse_if_smaller(&r->stored, &j->errors[i]);
   if (j->status[i]) return;
+  if (item->scheme && item->scheme->calibrated) calibration_store(&j->ranges[i], &r->stored);
   if (item->scheme) {
     j->status[i] = measure(j->m->kernels, &item->weight->stored, r, &j->errors[i]);
   } else { // a vector was one row of width N: write it with the shape it came with
@@ -66,7 +85,8 @@ static void quantize_one(void *context, size_t i, size_t thread) {
   }
 }
 
-static enum pare_status quantize_all(const pare_model *m, const struct plan *plan, struct result *results,
+static enum pare_status quantize_all(const pare_model *m, const struct plan *plan,
+                                     const struct calibration *calibration, struct result *results,
                                      const struct pare_progress *progress, struct pare_error *err) {
   enum { CHUNK = 16 }; // weights between two reports of progress
   enum pare_status status[CHUNK], s = PARE_OK;
@@ -76,7 +96,8 @@ static enum pare_status quantize_all(const pare_model *m, const struct plan *pla
     part.items += first;
     part.count = size_min(CHUNK, plan->count - first);
     memset(status, 0, sizeof status);
-    struct job j = {m, &part, results + first, status, errors};
+    const struct calibration_range *ranges = calibration->ranges ? calibration->ranges + first : NULL;
+    struct job j = {m, &part, ranges, results + first, status, errors};
     pool_run(m->pool, quantize_one, &j, part.count);
     for (size_t i = 0; !s && i < part.count; i++)
       if (status[i]) s = error_set(err, status[i], "%s: %s", m->path, errors[i].text);
@@ -87,21 +108,6 @@ static enum pare_status quantize_all(const pare_model *m, const struct plan *pla
 
 static json_t *number(double x) {
   return isfinite(x) ? json_real(x) : json_null(); // an exact tensor has no noise: null
-}
-
-static json_t *tensor_rows(const struct plan *p, const struct result *results) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < p->count; i++) {
-    const struct plan_item *item = &p->items[i];
-    if (!item->scheme) continue;
-    const struct result *r = &results[i];
-    json_array_append_new(
-        list,
-        json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", item->weight->name, "encoding", r->stored.encoding->name,
-                  "method", p->scheme ? item->scheme->method_name : "kept", "bytes",
-                  (json_int_t)stored_bytes(&r->stored), "sqnr_db", number(r->sqnr_db), "cosine", number(r->cosine)));
-  }
-  return list;
 }
 
 // The source's own values.
@@ -144,8 +150,54 @@ struct run {
   struct quantized q;
   const struct writer *writer;
   void *state;
-  const char *file; // the weight file's name
+  const char *file;                      // the weight file's name
+  const struct calibration_texts *texts; // NULL: nothing was calibrated
+  const struct calibration *calibration;
 };
+
+static json_t *tensor_row(const struct run *run, size_t i) {
+  const struct plan_item *item = &run->q.plan->items[i];
+  const struct result *r = &run->q.results[i];
+  json_t *row =
+      json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", item->weight->name, "encoding", r->stored.encoding->name,
+                "method", run->q.plan->scheme ? item->scheme->method_name : "kept", "bytes",
+                (json_int_t)stored_bytes(&r->stored), "sqnr_db", number(r->sqnr_db), "cosine", number(r->cosine));
+  if (item->prune > 0) json_object_set_new(row, "sparsity", json_real(r->zeros));
+  if (run->calibration->ranges && item->scheme->calibrated) {
+    const struct calibration_range *range = &run->calibration->ranges[i];
+    json_object_set_new(row, "input_range", json_pack("[f, f]", (double)range->lo, (double)range->hi));
+    json_object_set_new(row, "input_clipped", json_real(range->clipped));
+  }
+  return row;
+}
+
+static json_t *tensor_rows(const struct run *run) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < run->q.plan->count; i++)
+    if (run->q.plan->items[i].scheme) json_array_append_new(list, tensor_row(run, i));
+  return list;
+}
+
+// What was done before rounding, where something was: the texts whose ranges were taken, and the weights set to zero.
+static void add_preparation(const struct run *r, json_t *record) {
+  if (r->texts)
+    json_object_set_new(record, "calibration", calibration_json(r->calibration, r->texts, &r->q.options->calibrate));
+  double wanted = 0, weights = 0, zeros = 0;
+  bool sparse = false;
+  for (size_t i = 0; i < r->q.plan->count; i++) {
+    const struct plan_item *item = &r->q.plan->items[i];
+    if (!(item->prune > 0)) continue;
+    double n = (double)item->weight->N * (double)item->weight->K;
+    weights += n;
+    wanted += n * item->prune;
+    zeros += n * r->q.results[i].zeros;
+    sparse |= sparse_is(&r->q.results[i].stored);
+  }
+  if (weights > 0) // dense: a zero takes as much room and time as any other value
+    json_object_set_new(record, "pruning",
+                        json_pack("{s:f, s:f, s:f, s:s}", "share", wanted / weights, "weights", weights, "sparsity",
+                                  zeros / weights, "stored", sparse ? "sparse" : "dense"));
+}
 
 // [{file, sha256}]: the weight files the source was read from, shards in the order of their first tensor.
 static enum pare_status source_files(const pare_model *m, json_t **out, struct pare_error *err) {
@@ -186,9 +238,10 @@ static enum pare_status write_provenance(const struct run *r, const char *dir, c
     return s;
   }
   const struct plan *plan = r->q.plan;
-  json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:o}", "pare_version", PARE_VERSION, "scheme",
-                        plan->scheme_name, "format", r->writer->format, "portable", plan->portable, "source", source,
-                        "file", r->file, "sha256", sha256, "tensors", tensor_rows(plan, r->q.results));
+  json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:o}", "pare_version", PARE_VERSION, "scheme", plan->name,
+                        "format", r->writer->format, "portable", plan->portable, "source", source, "file", r->file,
+                        "sha256", sha256, "tensors", tensor_rows(r));
+  if (j) add_preparation(r, j);
   if (j && test) json_object_set_new(j, "self_test", test);
   if (j && r->q.options->command) json_object_set_new(j, "command", json_string(r->q.options->command));
   return save_json(dir, "pare.json", j, err);
@@ -215,15 +268,16 @@ static enum pare_status finish(struct run *r, const char *out, json_t **record, 
   bool dry = q->options->dry_run, smaller_wanted = q->plan->scheme && !q->options->even_if_larger && !dry;
   enum pare_status s = r->writer->prepare(q, &r->state, &r->file, &after, err);
   if (s) return s;
-  json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", q->plan->scheme_name, "format",
-                        r->writer->format, "file", r->file, "bytes_before", (json_int_t)before, "bytes_after",
-                        (json_int_t)after, "f32_bytes", (json_int_t)f32, "tensors", tensor_rows(q->plan, q->results),
-                        "sha256", "dry_run", dry);
+  json_t *j =
+      json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:n, s:b}", "scheme", q->plan->name, "format", r->writer->format,
+                "file", r->file, "bytes_before", (json_int_t)before, "bytes_after", (json_int_t)after, "f32_bytes",
+                (json_int_t)f32, "tensors", tensor_rows(r), "sha256", "dry_run", dry);
   if (!j) return error_no_memory(err);
+  add_preparation(r, j);
   if (after >= before && smaller_wanted) {
     s = error_set(err, PARE_REFUSED,
                   "%s: %s is not smaller (%zu bytes, was %zu): not written; --even-if-larger writes it anyway",
-                  q->m->path, q->plan->scheme_name, after, before);
+                  q->m->path, q->plan->name, after, before);
   } else if (!dry) {
     s = write_output(r, out, j, err);
   }
@@ -235,26 +289,54 @@ static enum pare_status finish(struct run *r, const char *out, json_t **record, 
   return s;
 }
 
-// scheme NULL: nothing is quantized.
-static enum pare_status drive(const struct quantize_job *job, const struct scheme *scheme, json_t **record,
-                              struct pare_error *err) {
+// Ranges where some tensor needs them; texts that none needs are a slip of the pen.
+static enum pare_status watch_inputs(const struct quantize_job *job, const struct plan *plan, struct calibration *out,
+                                     struct pare_error *err) {
+  const struct pare_quantize_options *o = job->options;
+  bool needed = plan_calibrates(plan);
+  if (needed && !job->texts)
+    return error_set(err, PARE_USAGE, "scheme %s needs texts to calibrate on: --calibrate FILE", plan->name);
+  if (!needed && job->texts)
+    return error_set(err, PARE_USAGE, "scheme %s does not calibrate: no tensor needs texts", plan->name);
+  if (!needed) return PARE_OK;
+  return calibrate(job->engine, job->path, plan, job->texts, &o->calibrate, &o->progress, out, err);
+}
+
+// The plan's weights as they are to be written; without a scheme, the source's own.
+static enum pare_status make_results(const struct quantize_job *job, const pare_model *m, const struct plan *plan,
+                                     struct calibration *calibration, struct result *results, struct pare_error *err) {
+  if (!plan->scheme) {
+    take_all(plan, results);
+    return PARE_OK;
+  }
+  enum pare_status s = watch_inputs(job, plan, calibration, err);
+  return s ? s : quantize_all(m, plan, calibration, results, &job->options->progress, err);
+}
+
+// quantizes: else every weight is kept.
+static enum pare_status drive(const struct quantize_job *job, bool quantizes, json_t **record, struct pare_error *err) {
   const struct pare_quantize_options *options = job->options;
   struct plan plan = {0};
   struct result *results = NULL;
+  struct calibration calibration = {0};
   pare_model *m = NULL;
   enum pare_status s = PARE_OK;
   if (!job->out && !options->dry_run) s = error_set(err, PARE_USAGE, "no output directory given");
   if (!s) s = model_open_stored(job->engine, job->path, &m, err);
-  if (!s) s = scheme ? plan_make(m, scheme, options, &plan, err) : plan_keep(m, &plan, err);
+  if (!s) s = quantizes ? plan_make(m, options, &plan, err) : plan_keep(m, &plan, err);
   if (!s && job->writer->check) s = job->writer->check(m, &plan, options, err);
   if (!s && !(results = calloc(plan.count ? plan.count : 1, sizeof *results))) s = error_no_memory(err);
-  if (!s && !scheme) take_all(&plan, results);
-  if (!s && scheme) s = quantize_all(m, &plan, results, &options->progress, err);
-  struct run run = {.engine = job->engine, .q = {m, &plan, results, options}, .writer = job->writer};
+  if (!s) s = make_results(job, m, &plan, &calibration, results, err);
+  struct run run = {.engine = job->engine,
+                    .q = {m, &plan, results, options},
+                    .writer = job->writer,
+                    .texts = job->texts,
+                    .calibration = &calibration};
   if (!s) s = finish(&run, job->out, record, err);
   job->writer->release(run.state);
   for (size_t i = 0; results && i < plan.count; i++) stored_free(&results[i].stored);
   free(results);
+  calibration_free(&calibration);
   plan_free(&plan);
   model_close(m);
   return s;
@@ -263,17 +345,18 @@ static enum pare_status drive(const struct quantize_job *job, const struct schem
 enum pare_status quantize_write(const struct quantize_job *job, json_t **record, struct pare_error *err) {
   *record = NULL;
   if (!job->options->scheme) return error_set(err, PARE_USAGE, "no scheme given");
-  const struct scheme *scheme;
-  enum pare_status s = scheme_find(job->options->scheme, &scheme, err);
-  return s ? s : drive(job, scheme, record, err);
+  struct scheme_choice choice;
+  enum pare_status s = scheme_parse(job->options->scheme, &choice, err); // before the model is opened
+  return s ? s : drive(job, true, record, err);
 }
 
 enum pare_status quantize_convert(const struct quantize_job *job, json_t **record, struct pare_error *err) {
   *record = NULL;
-  return drive(job, NULL, record, err);
+  return drive(job, false, record, err);
 }
 
 enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
                                 const struct pare_quantize_options *options, json_t **record, struct pare_error *err) {
-  return quantize_write(&(struct quantize_job){engine, path, out, options, &writer_hf}, record, err);
+  struct quantize_job job = {.engine = engine, .path = path, .out = out, .options = options, .writer = &writer_hf};
+  return quantize_write(&job, record, err);
 }

@@ -2,6 +2,7 @@
 #ifndef PARE_QUANT_QUANTIZE_H
 #define PARE_QUANT_QUANTIZE_H
 
+#include "quant/calibrate.h"
 #include "quant/save.h"
 
 struct json_t;
@@ -35,6 +36,7 @@ struct quantize_job {
   const char *path, *out;                      // model directory; output directory, or NULL with dry_run
   const struct pare_quantize_options *options; // `format` is not looked at
   const struct writer *writer;
+  const struct calibration_texts *texts; // for schemes that calibrate; NULL: none. Texts no tensor needs are refused
 };
 // See pare_quantize. *record: the contract's quantize fields.
 enum pare_status quantize_write(const struct quantize_job *job, struct json_t **record, struct pare_error *err);
@@ -44,6 +46,11 @@ enum pare_status quantize_convert(const struct quantize_job *job, struct json_t 
 enum pare_status quantize_model(pare_engine *engine, const char *path, const char *out,
                                 const struct pare_quantize_options *options, struct json_t **record,
                                 struct pare_error *err);
+
+// The same with texts to calibrate on, for schemes that need them; NULL: none. Texts that no tensor needs are refused.
+enum pare_status quantize_calibrated(pare_engine *engine, const char *path, const char *out,
+                                     const struct pare_quantize_options *options, const struct calibration_texts *texts,
+                                     struct json_t **record, struct pare_error *err);
 
 // Every scheme: name, bits_per_weight, encoding, method, calibrated, formats, available.
 struct json_t *schemes_record(void);

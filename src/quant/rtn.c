@@ -2,6 +2,8 @@
 // it covers.
 //   int8, int16   scale = max |w| of the output channel / 127 (32767), q = round(w / scale), half to even
 //   int8-tensor   the same with one scale for the tensor
+//   int8-static   as int8; the range of its input is calibrate.c's to fill in
+//   llm-int8      w rounded to f16 first, q = round(w * ((1 / max |w|) * 127)): bitsandbytes' bytes
 //   nf4, nf4-dq   bitsandbytes' blockwise NF4: magnitude of each 64 weights, code = bounds below w / magnitude (a tie
 //   takes the
 //                 lower code); in a full block w is multiplied by the rounded reciprocal, in a short last block
@@ -67,6 +69,23 @@ static enum pare_status integers(const struct kernels *k, const struct stored *s
   for (size_t n = 0; n < source->N; n++) {
     stored_row(k, source, n, row);
     put_integers(out, n, row, scale[one ? 0 : n]);
+  }
+  return PARE_OK;
+}
+
+// Values in f16 as bitsandbytes takes them: each row's magnitude, and codes by the reciprocal's product.
+static enum pare_status llm_int8(const struct kernels *k, const struct stored *source, const char *name, float *row,
+                                 struct stored *out, struct pare_error *err) {
+  float *magnitude = part_floats(out, 1);
+  for (size_t n = 0; n < source->N; n++) {
+    int8_t *q = (int8_t *)out->owned + n * out->K;
+    stored_row(k, source, n, row);
+    for (size_t i = 0; i < out->K; i++) row[i] = f16_to_f32(f16_from_f32(row[i]));
+    magnitude[n] = row_max(row, out->K);
+    if (!isfinite(magnitude[n]))
+      return error_set(err, PARE_DATA, "tensor %s: row %zu holds a value that f16 cannot hold", name, n);
+    float inverse = 1.0f / magnitude[n] * 127.0f; // in this order
+    for (size_t i = 0; i < out->K; i++) q[i] = magnitude[n] > 0 ? (int8_t)rintf(row[i] * inverse) : 0;
   }
   return PARE_OK;
 }
@@ -159,7 +178,7 @@ static enum pare_status quantize(const struct kernels *k, const struct stored *s
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return nf4(k, source, name, out, err);
   float *row = malloc(source->K * sizeof(float));
   if (!row) return error_no_memory(err);
-  s = integers(k, source, name, row, out, err);
+  s = (e == &encoding_llm_int8 ? llm_int8 : integers)(k, source, name, row, out, err);
   free(row);
   return s;
 }

@@ -36,10 +36,12 @@ static char *quant_state(const struct result *r) {
 
 static enum pare_status add_tensor(struct tensor_list *t, const char *name, const char *suffix, struct tensor tensor,
                                    struct pare_error *err) {
-  size_t len = strlen(name) + strlen(suffix) + 1;
+  size_t len = strlen(name) + strlen(suffix) + 2;
   char *full = malloc(len);
-  if (!full) return error_no_memory(err);
-  snprintf(full, len, "%s%s", name, suffix);
+  if (!full || !part_tensor_name(full, len, name, suffix)) {
+    free(full);
+    return error_no_memory(err);
+  }
   t->names[t->count] = full;
   tensor.name = full;
   tensor.file = "";
@@ -94,7 +96,7 @@ static json_t *bitsandbytes_config(const struct plan *p) {
   json_t *skip = json_array();
   bool head = false;
   for (size_t i = 0; i < p->count;
-       i++) { // heads and --keep: named, so that transformers does not expect them in 4 bits
+       i++) { // heads and --keep: named, so that transformers does not expect them quantized
     const struct plan_item *item = &p->items[i];
     if (!item->scheme || item->scheme->method != &method_cast || item->row->role == ROLE_EMBEDDING) continue;
     // transformers takes a name as a regular expression and as an ending: "classifier" alone would name pre_classifier
@@ -106,12 +108,13 @@ static json_t *bitsandbytes_config(const struct plan *p) {
     json_array_append_new(skip, json_string(module));
     head |= bare;
   }
-  // A tied language model has no head tensor of its own, yet transformers would look for one in 4 bits.
+  // A tied language model has no head tensor of its own, yet transformers would look for a quantized one.
   if (!head) json_array_append_new(skip, json_string("lm_head"));
+  bool in_8bit = p->scheme->encoding == &encoding_llm_int8;
   return json_pack("{s:s, s:b, s:b, s:s, s:s, s:s, s:b, s:f, s:b, s:b, s:o}", "quant_method", "bitsandbytes",
-                   "load_in_4bit", 1, "load_in_8bit", 0, "bnb_4bit_compute_dtype", "float32", "bnb_4bit_quant_storage",
-                   "uint8", "bnb_4bit_quant_type", "nf4", "bnb_4bit_use_double_quant",
-                   p->scheme->encoding == &encoding_nf4_dq, "llm_int8_threshold", 6.0,
+                   "load_in_4bit", !in_8bit, "load_in_8bit", in_8bit, "bnb_4bit_compute_dtype", "float32",
+                   "bnb_4bit_quant_storage", "uint8", "bnb_4bit_quant_type", "nf4", "bnb_4bit_use_double_quant",
+                   p->scheme->encoding == &encoding_nf4_dq, "llm_int8_threshold", (double)LLM_INT8_THRESHOLD,
                    "llm_int8_enable_fp32_cpu_offload", 0, "llm_int8_has_fp16_weight", 0, "llm_int8_skip_modules", skip);
 }
 
@@ -128,8 +131,9 @@ static json_t *compressed_tensors_config(const pare_model *m, const struct plan 
   }
   json_t *weights = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
                               strategy, "dynamic", 0);
+  bool fixed = p->scheme->encoding == &encoding_int8_static;
   json_t *inputs = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 0, "strategy",
-                             "token", "dynamic", 1);
+                             fixed ? "tensor" : "token", "dynamic", !fixed);
   json_t *group = json_pack("{s:[s], s:s, s:o, s:o}", "targets", "Linear", "format", "int-quantized", "weights",
                             weights, "input_activations", inputs);
   return json_pack("{s:s, s:s, s:s, s:o, s:{s:o}}", "quant_method", "compressed-tensors", "format", "int-quantized",
@@ -138,7 +142,7 @@ static json_t *compressed_tensors_config(const pare_model *m, const struct plan 
 
 // Ours alone: another tool that does not know the name refuses the directory instead of computing nonsense.
 static json_t *pare_config(const struct plan *p) {
-  return json_pack("{s:s, s:s, s:s}", "quant_method", "pare", "scheme", p->scheme->name, "version", PARE_VERSION);
+  return json_pack("{s:s, s:s, s:s}", "quant_method", "pare", "scheme", p->name, "version", PARE_VERSION);
 }
 
 static const char *plain_type(const struct plan *p) {

@@ -11,6 +11,7 @@ struct json_t;
 struct result {
   struct stored stored;   // matrices; vectors too, as one row
   double sqnr_db, cosine; // against the source; matrices only
+  double zeros;           // share of values that are 0 as stored; matrices only
 };
 
 // The tensors of the output file, names and views; *count of them. Freed by tensor_list_free.

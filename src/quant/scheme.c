@@ -2,6 +2,8 @@
 #include "quant/scheme.h"
 
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -14,10 +16,10 @@ static const struct scheme schemes[] = {
     {"int16", &encoding_int16, &method_rtn, 16, "int16", "rtn", "hf", false},
     {"int8", &encoding_int8, &method_rtn, 8, "int8", "rtn", "hf onnx", false},
     {"int8-tensor", &encoding_int8_tensor, &method_rtn, 8, "int8-tensor", "rtn", "hf onnx", false},
+    {"int8-static", &encoding_int8_static, &method_rtn, 8, "int8-static", "rtn", "hf", true},
+    {"llm-int8", &encoding_llm_int8, &method_rtn, 8, "llm-int8", "rtn", "hf", false},
     {"nf4", &encoding_nf4, &method_rtn, 4.5, "nf4", "rtn", "hf", false},
     {"nf4-dq", &encoding_nf4_dq, &method_rtn, 4.127, "nf4-dq", "rtn", "hf", false},
-    {"int8-static", NULL, NULL, 8, "int8", "rtn", "", true},
-    {"llm-int8", NULL, NULL, 8, "int8", "outlier", "", false},
     {"int4", NULL, NULL, 4.25, "int4", "rtn", "", false},
     {"int4:gptq", NULL, NULL, 4.25, "int4", "gptq", "", true},
     {"int4:awq", NULL, NULL, 4.25, "int4", "awq", "", true},
@@ -34,7 +36,6 @@ const struct scheme *schemes_all(size_t *count) {
 
 enum pare_status scheme_find(const char *name, const struct scheme **out, struct pare_error *err) {
   size_t n = sizeof schemes / sizeof schemes[0];
-  if (strchr(name, '+')) return error_set(err, PARE_UNAVAILABLE, "scheme %.60s: pruning is not built yet", name);
   for (size_t i = 0; i < n; i++) {
     if (strcmp(schemes[i].name, name) != 0) continue;
     *out = &schemes[i];
@@ -47,6 +48,34 @@ enum pare_status scheme_find(const char *name, const struct scheme **out, struct
   error_set(err, PARE_USAGE, "no scheme named \"%.60s\"; there are %s", name, list.data ? list.data : "");
   buf_free(&list);
   return PARE_USAGE;
+}
+
+enum pare_status scheme_parse(const char *name, struct scheme_choice *out, struct pare_error *err) {
+  static const char prune[] = "+prune=";
+  const char *plus = strchr(name, '+');
+  *out = (struct scheme_choice){0};
+  if (!plus) return scheme_find(name, &out->scheme, err);
+  if (strncmp(plus, prune, sizeof prune - 1) != 0)
+    return error_set(err, PARE_USAGE, "scheme %.60s: expected +prune=SHARE after the name", name);
+  const char *number = plus + sizeof prune - 1;
+  char *end;
+  out->prune = strtod(number, &end);
+  // Written as a plain decimal: no sign, no exponent, no words.
+  if (end == number || *end || strspn(number, "0123456789.") != strlen(number) || !(out->prune > 0 && out->prune < 1))
+    return error_set(err, PARE_USAGE, "scheme %.60s: prune: expected a share between 0 and 1, found \"%.20s\"", name,
+                     number);
+  char plain[40];
+  if ((size_t)(plus - name) >= sizeof plain) return error_set(err, PARE_USAGE, "no scheme named \"%.60s\"", name);
+  snprintf(plain, sizeof plain, "%.*s", (int)(plus - name), name);
+  return scheme_find(plain, &out->scheme, err);
+}
+
+void scheme_name(const struct scheme_choice *c, char *out, size_t cap) {
+  if (c->prune > 0) {
+    snprintf(out, cap, "%s+prune=%.6g", c->scheme->name, c->prune);
+  } else {
+    snprintf(out, cap, "%s", c->scheme->name);
+  }
 }
 
 json_t *schemes_record(void) {

@@ -21,6 +21,15 @@ const struct scheme *schemes_all(size_t *count);
 // PARE_USAGE for a name that is not listed (listing those that are), PARE_UNAVAILABLE for one that is not built yet.
 enum pare_status scheme_find(const char *name, const struct scheme **out, struct pare_error *err);
 
+// A listed name, or one with what is done to the values first: "int8+prune=0.3" sets three tenths of a linear layer's
+// weights, those of smallest magnitude, to zero.
+struct scheme_choice {
+  const struct scheme *scheme;
+  double prune; // share in (0, 1); 0: nothing is pruned
+};
+enum pare_status scheme_parse(const char *name, struct scheme_choice *out, struct pare_error *err);
+void scheme_name(const struct scheme_choice *c, char *out, size_t cap); // written one way, whatever the user wrote
+
 // How values are chosen: f32 source rows -> a stored weight of encoding e, allocated here. name is the tensor's, for
 // messages.
 struct method {

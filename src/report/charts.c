@@ -36,6 +36,7 @@ static void size_row(const json_t *record, size_t i, const struct svg_axis *axis
   const json_t *m = record_model(record, i);
   double sum = 0, part, size = 0, share = 0;
   char path[32], text[96];
+  struct size_unit unit = record_size_unit(record);
   row_label(record, i, out);
   for (size_t k = 0; k < 4; k++) {
     snprintf(path, sizeof path, "bytes.%s", kinds[k]);
@@ -43,8 +44,8 @@ static void size_row(const json_t *record, size_t i, const struct svg_axis *axis
     double x = svg_axis_x(axis, sum), width = svg_axis_x(axis, sum + part) - x;
     buf_printf(
         out,
-        "<rect class=\"k%zu\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"18\"><title>%s: %.2f MB</title></rect>", k,
-        x, row_y(i) - 9, width, kind_names[k], part / 1e6);
+        "<rect class=\"k%zu\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"18\"><title>%s: %.2f %s</title></rect>", k,
+        x, row_y(i) - 9, width, kind_names[k], part / unit.bytes, unit.name);
     sum += part;
   }
   if (!record_number(m, "size_bytes", &size)) {
@@ -56,7 +57,7 @@ static void size_row(const json_t *record, size_t i, const struct svg_axis *axis
                svg_axis_x(axis, size) - axis->x0);
   }
   bool known = record_number(m, "size_percent_of_f32", &share);
-  snprintf(text, sizeof text, known ? "%.2f MB · %.1f %%" : "%.2f MB", size / 1e6, share);
+  snprintf(text, sizeof text, known ? "%.2f %s · %.1f %%" : "%.2f %s", size / unit.bytes, unit.name, share);
   svg_text(out, svg_axis_x(axis, fmax(size, sum)) + 8, row_y(i) + 4.5, "start", "value", text, 40);
 }
 

@@ -219,7 +219,9 @@ static void head(const json_t *record, const char *headline, struct buf *out) {
     buf_puts(out, " · ");
     html_isolated(arch, out);
   }
-  if (record_number(record, "parameters", &parameters)) buf_printf(out, " · %.1f M parameters", parameters / 1e6);
+  if (record_number(record, "parameters", &parameters))
+    buf_printf(out, parameters < 1e6 ? " · %.0f parameters" : " · %.1f M parameters",
+               parameters < 1e6 ? parameters : parameters / 1e6);
   if (created) {
     buf_puts(out, " · ");
     html_escape(created, out);

@@ -152,6 +152,9 @@ enum pare_status listing_schemes(const json_t *tree, struct report_text_options 
     cell_list(&t, row, "formats");
     cell_bool(&t, row, "available", "yes", "not yet");
   }
+  table_note(
+      &t,
+      "+prune=0.3 after a name sets the three tenths of smallest magnitude of each linear layer's weights to 0 first.");
   return draw(&t, options, out, err);
 }
 
@@ -186,6 +189,21 @@ enum pare_status listing_info(const json_t *tree, struct report_text_options opt
   return draw(&t, options, out, err);
 }
 
+static void preparation(struct buf *out, const json_t *tree) {
+  double clipped, rows, share, sparsity;
+  const char *method = record_string(tree, "calibration.method"), *file = record_string(tree, "calibration.file");
+  if (method && file && record_number(tree, "calibration.rows", &rows) &&
+      record_number(tree, "calibration.clipped", &clipped))
+    buf_printf(out, "calibrated on %.0f texts of %s, %s: %.4f %% of the values lie outside the ranges\n", rows, file,
+               method, 100 * clipped);
+  if (record_number(tree, "pruning.share", &share) && record_number(tree, "pruning.sparsity", &sparsity))
+    buf_printf(
+        out,
+        "pruned %.1f %% of the linear layers' weights, %.1f %% are 0 now: stored like any other value, so neither "
+        "size nor speed gains\n",
+        100 * share, 100 * sparsity);
+}
+
 enum pare_status listing_quantize(const json_t *tree, struct report_text_options options, struct buf *out,
                                   struct pare_error *err) {
   struct table t = {0};
@@ -214,6 +232,7 @@ enum pare_status listing_quantize(const json_t *tree, struct report_text_options
                size_text(after, sizes[1]), before / after,
                json_is_true(record_get(tree, "dry_run")) ? ", not written: dry run" : "");
   }
+  preparation(out, tree);
   line_string(out, tree, "SHA-256", "sha256");
   return out->failed ? error_no_memory(err) : status;
 }

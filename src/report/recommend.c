@@ -92,7 +92,9 @@ static struct candidate candidate_read(const struct field *f, size_t i) {
 
 static void say_size(struct buf *b, const struct field *f, const struct candidate *c) {
   double f32;
-  buf_printf(b, "%.2f MB, %.2f times smaller than the original's file", c->size / 1e6, f->base_size / c->size);
+  struct size_unit unit = record_size_unit(f->record);
+  buf_printf(b, "%.2f %s, %.2f times smaller than the original's file", c->size / unit.bytes, unit.name,
+             f->base_size / c->size);
   if (record_number(f->record, "f32_bytes", &f32) && f32 > 0) buf_printf(b, ", %.1f %% of f32", 100 * c->size / f32);
 }
 

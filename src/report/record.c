@@ -113,6 +113,12 @@ const char *record_model_label(const json_t *model) {
   return label ? label : record_model_name(model);
 }
 
+struct size_unit record_size_unit(const json_t *record) {
+  double size;
+  bool small = record_number(record_model(record, 0), "size_bytes", &size) && size < 1e6;
+  return small ? (struct size_unit){"kB", 1e3} : (struct size_unit){"MB", 1e6};
+}
+
 size_t record_find_model(const json_t *record, const char *name) {
   size_t count = record_model_count(record);
   for (size_t i = 0; i < count; i++) {

@@ -48,9 +48,15 @@ int record_set_null(json_t *object, const char *key, const char *format, ...) __
 // Models that write text; else classifiers.
 bool record_is_text(const json_t *record);
 size_t record_model_count(const json_t *record);
-const json_t *record_model(const json_t *record, size_t i);       // NULL past the end
-const char *record_model_name(const json_t *model);               // "name", or "?"
-const char *record_model_label(const json_t *model);              // display name: "label", else "name"
+const json_t *record_model(const json_t *record, size_t i); // NULL past the end
+const char *record_model_name(const json_t *model);         // "name", or "?"
+const char *record_model_label(const json_t *model);        // display name: "label", else "name"
+// What sizes of weight files are written in: kB where the original's is below 1 MB, else MB.
+struct size_unit {
+  const char *name;
+  double bytes;
+};
+struct size_unit record_size_unit(const json_t *record);
 size_t record_find_model(const json_t *record, const char *name); // index, or record_model_count when absent
 
 #endif

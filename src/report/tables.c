@@ -62,22 +62,24 @@ static void accuracy_cells(const json_t *record, size_t i, struct table *t) {
 
 void tables_summary(const json_t *record, struct table *t) {
   bool compared = record_model_count(record) > 1, text = record_is_text(record);
+  struct size_unit unit = record_size_unit(record);
   t->title = "Summary";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
-  table_column(t, 0, "MB");
+  table_column(t, 0, unit.name);
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
   (text ? text_columns_brief : accuracy_columns)(record, t);
-  table_column(t, 0, "Median ms");
+  bool micro = record_in_microseconds(record);
+  table_column(t, 0, micro ? "Median µs" : "Median ms");
   column_against(t, record, "Speedup (95 %)");
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
     table_text(t, TONE_PLAIN, record_model_label(m));
-    cell_number(t, m, "size_bytes", "Size", 1 / million, 2);
+    cell_number(t, m, "size_bytes", "Size", 1 / unit.bytes, 2);
     cell_share(t, m);
     if (compared) cell_compression(t, m, i == 0);
     (text ? text_cells_brief : accuracy_cells)(record, i, t);
-    cell_number(t, m, "latency_ms.median", "Latency", 1, 2);
+    cell_number(t, m, "latency_ms.median", "Latency", micro ? 1e3 : 1, 2);
     if (compared) cell_speedup(t, m, i == 0);
   }
 }
@@ -87,10 +89,11 @@ void tables_size(const json_t *record, struct table *t) {
                                          {"bytes.linear", "Linear"},
                                          {"bytes.scale", "Scales"},
                                          {"bytes.other", "Other"}};
+  struct size_unit unit = record_size_unit(record);
   t->title = "Size";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   table_column(t, COLUMN_TEXT, "Scheme");
-  table_column(t, 0, "MB");
+  table_column(t, 0, unit.name);
   table_column(t, 0, "% of f32");
   column_against(t, record, "Smaller");
   for (size_t k = 0; k < 4; k++) table_column(t, 0, kinds[k][1]);
@@ -99,12 +102,23 @@ void tables_size(const json_t *record, struct table *t) {
     const char *scheme = record_string(m, "scheme");
     table_text(t, TONE_PLAIN, record_model_label(m));
     table_text(t, TONE_PLAIN, scheme ? scheme : "n/a");
-    cell_number(t, m, "size_bytes", "Size", 1 / million, 2);
+    cell_number(t, m, "size_bytes", "Size", 1 / unit.bytes, 2);
     cell_share(t, m);
     if (record_model_count(record) > 1) cell_compression(t, m, i == 0);
-    for (size_t k = 0; k < 4; k++) cell_number(t, m, kinds[k][0], kinds[k][1], 1 / million, 2);
+    for (size_t k = 0; k < 4; k++) cell_number(t, m, kinds[k][0], kinds[k][1], 1 / unit.bytes, 2);
   }
-  table_note(t, "MB = 1,000,000 bytes of weight files, scales and zero points included; f32 = 4 bytes per parameter.");
+  table_note(t, "%s = %s bytes of weight files, scales and zero points included; f32 = 4 bytes per parameter.",
+             unit.name, unit.bytes < 1e6 ? "1,000" : "1,000,000");
+}
+
+// What a reader must know of how a candidate was made before believing its figures.
+static void note_preparation(struct table *t, const json_t *model) {
+  if (json_is_true(record_get(model, "calibration.same_data")))
+    table_note(t, "%s was calibrated on the file it is judged on here: its figures flatter it.",
+               record_model_label(model));
+  if (record_get(model, "pruning"))
+    table_note(t, "%s: a pruned weight is stored as a zero like any other value, neither smaller nor faster.",
+               record_model_label(model));
 }
 
 void tables_accuracy(const json_t *record, struct table *t) {
@@ -129,6 +143,7 @@ void tables_accuracy(const json_t *record, struct table *t) {
       cell_p(t, m, i == 0);
     }
     cell_number(t, m, "f1_macro", "F1", 1, 4);
+    note_preparation(t, m);
   }
   if (compared) table_note(t, "Flips: right to wrong / wrong to right, against the original on the same items.");
 }
@@ -167,9 +182,11 @@ void tables_agreement(const json_t *record, struct table *t) {
 void tables_speed(const json_t *record, struct table *t) {
   t->title = "Speed and memory";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
-  table_column(t, 0, "Median ms");
-  table_column(t, 0, "p95 ms");
-  table_column(t, 0, "p99 ms");
+  bool micro = record_in_microseconds(record);
+  double scale = micro ? 1e3 : 1;
+  table_column(t, 0, micro ? "Median µs" : "Median ms");
+  table_column(t, 0, micro ? "p95 µs" : "p95 ms");
+  table_column(t, 0, micro ? "p99 µs" : "p99 ms");
   column_against(t, record, "Speedup (95 %)");
   bool text = record_is_text(record);
   table_column(t, 0, "Items/s");
@@ -180,13 +197,13 @@ void tables_speed(const json_t *record, struct table *t) {
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i);
     table_text(t, TONE_PLAIN, record_model_label(m));
-    cell_number(t, m, "latency_ms.median", "Latency", 1, 2);
-    cell_percentile(t, m, "p95", 0.95);
-    cell_percentile(t, m, "p99", 0.99);
+    cell_number(t, m, "latency_ms.median", "Latency", scale, 2);
+    cell_percentile(t, m, "p95", 0.95, scale);
+    cell_percentile(t, m, "p99", 0.99, scale);
     if (record_model_count(record) > 1) cell_speedup(t, m, i == 0);
     cell_number(t, m, "throughput", "Throughput", 1, 1);
     if (text) cell_number(t, m, "generated.ms_per_token", "ms/token", 1, 3);
-    cell_number(t, m, "load_ms", "Load time", 1, 1);
+    cell_number(t, m, "load_ms", "Load time", 1, micro ? 3 : 1);
     cell_number(t, m, "rss_bytes", "Memory", 1 / million, 1);
     cell_number(t, m, "latency_ms.n", "Runs", 1, 0);
   }

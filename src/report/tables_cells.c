@@ -98,13 +98,18 @@ void cell_speedup(struct table *t, const json_t *model, bool original) {
   }
 }
 
-void cell_percentile(struct table *t, const json_t *model, const char *key, double p) {
+bool record_in_microseconds(const json_t *record) {
+  double median;
+  return record_number(record_model(record, 0), "latency_ms.median", &median) && median < 0.1;
+}
+
+void cell_percentile(struct table *t, const json_t *model, const char *key, double p, double scale) {
   char path[48];
   double x;
   size_t n;
   snprintf(path, sizeof path, "latency_ms.%s", key);
   if (record_number(model, path, &x)) {
-    table_cell(t, TONE_PLAIN, "%.2f", x);
+    table_cell(t, TONE_PLAIN, "%.2f", x * scale);
   } else if (record_count(model, "latency_ms.n", &n) && n < stats_percentile_runs(p)) {
     table_cell(t, TONE_MUTED, "n/a (n<%zu)", stats_percentile_runs(p));
   } else {

@@ -32,7 +32,9 @@ struct judging {
 void cell_judged(struct table *t, const json_t *model, const char *path, const char *what, const struct judging *how);
 void cell_speedup(struct table *t, const json_t *model, bool original);
 // A percentile, or "n/a (n<299)" when the runs are too few for it.
-void cell_percentile(struct table *t, const json_t *model, const char *key, double p);
+void cell_percentile(struct table *t, const json_t *model, const char *key, double p, double scale);
+// A linear classifier answers in a microsecond: its latencies are shown in those.
+bool record_in_microseconds(const json_t *record);
 
 // A column that only a comparison has.
 void column_against(struct table *t, const json_t *record, const char *head);

@@ -184,11 +184,12 @@ void tables_examples(const json_t *record, struct table *t) {
 }
 
 void tables_coverage(const json_t *record, struct table *t) {
+  struct size_unit unit = record_size_unit(record);
   t->title = "Encodings";
   table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
   table_column(t, COLUMN_TEXT, "Encoding");
   table_column(t, 0, "Tensors");
-  table_column(t, 0, "MB");
+  table_column(t, 0, unit.name);
   table_column(t, 0, "% of the file");
   for (size_t i = 0; i < record_model_count(record); i++) {
     const json_t *m = record_model(record, i), *rows = record_get(m, "coverage");
@@ -199,7 +200,7 @@ void tables_coverage(const json_t *record, struct table *t) {
       table_text(t, TONE_PLAIN, or_missing(record_string(row, "encoding")));
       table_cell(t, TONE_PLAIN, "%.0f", record_number(row, "tensors", &tensors) ? tensors : 0);
       bool known = record_number(row, "bytes", &bytes);
-      table_cell(t, TONE_PLAIN, "%.2f", known ? bytes / 1e6 : 0);
+      table_cell(t, TONE_PLAIN, "%.2f", known ? bytes / unit.bytes : 0);
       if (known && record_number(m, "size_bytes", &size) && size > 0) {
         table_cell(t, TONE_PLAIN, "%.1f", 100 * bytes / size);
       } else {
@@ -233,7 +234,8 @@ void tables_context(const json_t *record, struct table *t) {
   context_text(t, record, "Task", "task");
   context_text(t, record, "Architecture", "arch");
   context_number(t, record, "Parameters", "parameters", "%.0f", 1);
-  context_number(t, record, "f32 size", "f32_bytes", "%.2f MB", 1e-6);
+  bool small = record_size_unit(record).bytes < 1e6;
+  context_number(t, record, "f32 size", "f32_bytes", small ? "%.2f kB" : "%.2f MB", small ? 1e-3 : 1e-6);
   context_text(t, record, "Data", "dataset.path");
   context_text(t, record, "Data SHA-256", "dataset.sha256");
   context_number(t, record, "Items", "dataset.n", "%.0f", 1);

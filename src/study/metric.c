@@ -1,6 +1,7 @@
 // metric.c - see metric.h. Percentages are 100 x fractions; MB is 10^6 bytes, as everywhere in the reports.
 #include "study/metric.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static bool flip_rate(const struct study_view *v, const struct study_metric *m, 
 
 #define LATENCY "latency_ms."
 static const struct study_metric metrics[] = {
-    {"size_kb", "Model size", "KB", 2, true, direct, "size_bytes", NULL, 1e-3},
+    {"size_kb", "Model size", "kB", 2, true, direct, "size_bytes", NULL, 1e-3},
     {"size_mb", "Model size", "MB", 2, true, direct, "size_bytes", NULL, 1e-6},
     {"saved_mb", "Disk saved", "MB", 2, false, difference, "size_bytes", NULL, 1e-6},
     {"size_reduction", "Size reduction", "%", 1, false, reduction, "size_bytes", NULL, 100},
@@ -197,7 +198,19 @@ bool study_metric_get(const struct study_metric *m, const struct study_view *v, 
   return m->get(v, m, out, reason);
 }
 
+bool study_metric_compares(const struct study_metric *m) {
+  static const char *const prefixes[] = {"against_base", "similarity", "compression"};
+  if (m->get != direct && m->get != per_second && m->get != wrong_answers) return true;
+  for (size_t i = 0; m->path && i < sizeof prefixes / sizeof prefixes[0]; i++)
+    if (!strncmp(m->path, prefixes[i], strlen(prefixes[i]))) return true;
+  return false;
+}
+
 void study_metric_print(const struct study_metric *m, double value, char *text, size_t size) {
+  if (!strcmp(m->unit, "ms") && value != 0 && fabs(value) < 0.1) { // a linear classifier answers in a microsecond
+    snprintf(text, size, "%.*f µs", m->digits, 1e3 * value);
+    return;
+  }
   const char *space = *m->unit && strcmp(m->unit, "x") && strcmp(m->unit, "/s") ? " " : "";
   snprintf(text, size, "%.*f%s%s", m->digits, value, space, strcmp(m->unit, "x") ? m->unit : "×");
 }

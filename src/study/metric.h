@@ -33,6 +33,8 @@ const struct study_metric *study_metric_find(const char *name); // NULL: no such
 const struct study_metric *study_metrics(size_t *count);
 bool study_metric_get(const struct study_metric *m, const struct study_view *v, struct study_value *out,
                       const char **reason);
+// Whether it is a comparison with the original by itself: the original has none, and it has no change.
+bool study_metric_compares(const struct study_metric *m);
 // "182.40 ms", "+1.20 %" ... into text.
 void study_metric_print(const struct study_metric *m, double value, char *text, size_t size);
 

@@ -79,8 +79,8 @@ static void configuration_rows(const json_t *part, const json_t *config, struct 
     const char *key;
     char value[400];
   } rows[] = {{"Model", ""}, {"Task", ""}, {"Data", ""}, {"Candidates", ""}, {"Latency", ""}, {"Gate", ""}};
-  snprintf(rows[0].value, sizeof rows[0].value, "%.200s (%.60s, %.2f M parameters)", text_at(config, "model"),
-           text_at(r, "arch"), parameters / 1e6);
+  snprintf(rows[0].value, sizeof rows[0].value, "%.200s (%.60s, %.0f parameters)", text_at(config, "model"),
+           text_at(r, "arch"), parameters);
   size_t classes = json_array_size(json_object_get(r, "labels"));
   int len = snprintf(rows[1].value, sizeof rows[1].value, "%s", text_at(r, "task"));
   if (classes) snprintf(rows[1].value + len, sizeof rows[1].value - (size_t)len, ", %zu classes", classes);

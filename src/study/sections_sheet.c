@@ -67,11 +67,11 @@ static void value_cell(struct table *t, const struct study_metric *m, const stru
   struct study_value x;
   const char *reason;
   char text[64];
-  if (study_metric_get(m, v, &x, &reason)) {
+  if (v->model == v->base && study_metric_compares(m)) {
+    table_text(t, TONE_MUTED, "–");
+  } else if (study_metric_get(m, v, &x, &reason)) {
     study_metric_print(m, x.value, text, sizeof text);
     table_text(t, TONE_PLAIN, text);
-  } else if (v->model == v->base && !strncmp(m->path ? m->path : "against", "against", 7)) {
-    table_text(t, TONE_MUTED, "–"); // the original against itself
   } else {
     table_text(t, TONE_MUTED, "n/a");
     table_missing(t, m->title, reason);
@@ -84,7 +84,8 @@ static void change_cell(struct table *t, const struct study_metric *m, const jso
   struct study_view base = view_of(record, 0), model = view_of(record, ship);
   struct study_value x, y;
   const char *reason;
-  if (!study_metric_get(m, &base, &x, &reason) || !study_metric_get(m, &model, &y, &reason)) {
+  if (study_metric_compares(m) || !study_metric_get(m, &base, &x, &reason) ||
+      !study_metric_get(m, &model, &y, &reason)) {
     table_text(t, TONE_MUTED, "–");
     return;
   }

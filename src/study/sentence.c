@@ -31,8 +31,8 @@ static bool reference_read(const char *s, size_t len, struct reference *out) {
 
 // Units that make a number a figure about a model.
 static bool has_unit(const char *after) {
-  static const char *const units[] = {"%",  "×",  "x ",  "x.",     "x,",       "ms",       "MB",
-                                      "KB", "GB", "MiB", "points", "tokens/s", "per cent", NULL};
+  static const char *const units[] = {"%",  "×",  "x ",  "x.",     "x,",       "ms",       "MB", "KB",
+                                      "kB", "GB", "MiB", "points", "tokens/s", "per cent", NULL};
   while (*after == ' ') after++;
   for (size_t i = 0; units[i]; i++)
     if (!strncmp(after, units[i], strlen(units[i]))) return true;

@@ -55,5 +55,25 @@ expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep '(=f16'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte=f16' --keep 'no_such_tensor=f16'
 says no_such_tensor 'pare info'
+# Ranges from texts: said in the record and in pare.json, and again where a report would be flattered by them.
+head -61 "$agnews_csv" >few.csv
+expect 0 quantize agnews-gpt2 -o static --scheme int8-static --calibrate few.csv --calibrate-rows 40 --json
+holds '.calibration | .file == "few.csv" and .rows == 40 and .method == "minmax" and .clipped == 0'
+holds '.calibration.sha256 == "'"$(sha256sum <few.csv | cut -d' ' -f1)"'"' static/pare.json
+expect 0 quantize agnews-gpt2 -o static2 --scheme int8-static --calibrate few.csv --calibrate-rows 40 --threads 1
+prints 'calibrated on 40 texts of few.csv'
+cmp -s static/model.safetensors static2/model.safetensors || fail 'the same texts gave other ranges'
+expect 0 compare agnews-gpt2 static --schemes int8-static,int8+prune=0.3 --calibrate few.csv --data few.csv --iterations 1 --json
+holds '[.models[].calibration.same_data] == [null, true, null, true]'
+holds '[.models[] | select(.pruning.stored == "dense").scheme] == ["int8+prune=0.3"]'
+expect 0 compare agnews-gpt2 static --data few.csv --iterations 1
+prints 'calibrated on the file it is judged on'
+expect 0 compare agnews-gpt2 static --data "$agnews_csv" --limit 20 --iterations 1
+grep -q 'judged on' out && fail 'other data were taken for the same'
+expect 0 quantize agnews-gpt2 -o pruned --scheme int8+prune=0.30
+prints 'neither size nor speed'
+expect 0 info pruned --json
+holds '.scheme == "int8+prune=0.3"'
+
 nothing_left
 finish

@@ -53,7 +53,7 @@ xmllint --noout s.html 2>/dev/null || python3 -c 'import sys, xml.dom.minidom as
   fail 's.html is not well-formed'
 
 # One changed figure or word is found, in the report and in the record.
-sed 's/Compression | 1.00×/Compression | 1.10×/' s.md >false.md
+sed 's/Model size | 21.30 MB/Model size | 20.30 MB/' s.md >false.md
 expect 65 report s.json --check false.md
 says 'false.md:' 'does not support'
 sed 's/measurably faster/much faster/; s/no measurable change/better/' s.txt >false.txt
@@ -80,6 +80,24 @@ sed 's/size_reduction, min: 50/size_reduction, min: 99/' pass.yaml >fail.yaml
 expect 1 compare --study fail.yaml --limit 40 --iterations 5 --markdown f.md
 says FAIL
 [ -s f.md ] || fail 'no report of a failed study'
+
+# Texts to calibrate on lie beside the study file, whatever folder the command runs in; they are missed or too many by name.
+mkdir -p elsewhere
+cp news.csv elsewhere/ranges.csv
+sed 's/schemes: \[int8, nf4\]/calibrate: ranges.csv, schemes: [int8, int8-static]/' pass.yaml >elsewhere/static.yaml
+cp news.csv elsewhere/news.csv
+expect 0 compare --study elsewhere/static.yaml --limit 20 --iterations 5 --output c.json
+holds '[.parts[0].record.models[].calibration.file] == [null, null, "ranges.csv"]' c.json
+expect 0 report c.json
+sed 's/calibrate: ranges.csv, //' elsewhere/static.yaml >elsewhere/missed.yaml
+expect 64 compare --study elsewhere/missed.yaml --limit 20 --iterations 5
+says int8-static 'needs texts to calibrate on'
+sed 's/, int8-static//' elsewhere/static.yaml >elsewhere/many.yaml
+expect 64 compare --study elsewhere/many.yaml --limit 20 --iterations 5
+says 'none of the schemes calibrates'
+sed 's/ranges.csv/gone.csv/' elsewhere/static.yaml >elsewhere/gone.yaml
+expect 66 compare --study elsewhere/gone.yaml --limit 20 --iterations 5
+says gone.csv
 
 # What is wrong in a study file is named with its line, before any work.
 refused() { # TEXT SED_EXPRESSION

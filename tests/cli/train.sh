@@ -37,6 +37,16 @@ expect 0 compare intents --schemes int16,int8,nf4 --data "$intents" --limit 300 
 holds '(.models | length) == 4 and .models[2].accuracy.value >= .models[0].accuracy.value - 0.01'
 expect 0 quantize intents -o intents8 --scheme int8 --json
 holds '.bytes_after < .bytes_before / 3'
+expect 0 quantize intents -o outliers --scheme llm-int8 --json
+holds '.bytes_after < .bytes_before / 3'
+expect 0 eval outliers --data "$intents" --limit 300 --json
+holds '.accuracy.value > 0.6'
+# Zeros of a set of features are left out: here pruning does save room.
+expect 0 quantize intents -o half --scheme int8+prune=0.9 --json
+holds '.bytes_after < .bytes_before / 9 and .pruning.stored == "sparse" and .pruning.sparsity >= 0.9'
+expect 0 eval half --data "$intents" --limit 300 --json
+expect 69 quantize intents -o x --scheme int8-static --calibrate "$intents"
+says int8-static 'no activations'
 expect 1 quantize intents -o larger --scheme f32
 says 'not smaller'
 [ -e larger ] && fail 'a file that is not smaller was written'

@@ -27,7 +27,8 @@ check_help schemes
 check_help tokenize --pair --decode --input --text-column --max-tokens
 check_help logits --text --pair --ids --input --text-column --max-tokens
 check_help classify --labels --template --multi-label --input --text-column --max-tokens
-check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --even-if-larger --dry-run --onnx-per-token
+check_help quantize '-o, --output' --scheme --keep --portable --format --calibrate --calibrate-rows --calibrate-method --percentile \
+  --even-if-larger --dry-run --onnx-per-token
 check_help convert '-o, --output' --format --onnx-per-token --dry-run
 check_help eval --data --limit --labels --template --multi-label --text-column --label-column --max-tokens --seed \
   --output --report --markdown --samples
@@ -157,10 +158,21 @@ for command in tune serve load; do
 done
 expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --format gguf
 says gguf
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --calibrate "$agnews_csv"
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-method median
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --percentile 99
+expect 64 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-method percentile --percentile 0
+expect 66 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate files/none.csv
+expect 64 compare agnews-gpt2 --schemes int8,int8-static --data "$agnews_csv"
+expect 64 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --calibrate "$agnews_csv"
 expect 69 convert agnews-gpt2 -o files/x --format gguf
 expect 69 quantize agnews-gpt2 -o files/x --scheme nf4 --format onnx
 says nf4 onnx 'int8-tensor'
-expect 69 quantize agnews-gpt2 -o files/x --scheme int8 --calibrate "$agnews_csv"
+expect 69 quantize agnews-gpt2 -o files/x --scheme llm-int8 --format onnx
+says llm-int8 onnx 'int8-tensor'
+expect 69 quantize agnews-gpt2 -o files/x --scheme int8-static --calibrate "$agnews_csv" --calibrate-rows 4 --format onnx
+says int8-static onnx 'int8-tensor'
 expect 69 quantize agnews-gpt2 -o files/x --scheme q4_k
 says q4_k
 expect 69 compare agnews-gpt2 --schemes q4_k --data "$agnews_csv" --limit 1

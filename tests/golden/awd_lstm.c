@@ -62,6 +62,8 @@ static void answers_do_not_depend_on_blocks_or_groups(void **state) {
   }
   same_bits_scheme(DATA "/three-layers", "f32", &c);
   same_bits_scheme(DATA "/three-layers", "int8", &c);
+  same_bits_scheme(DATA "/three-layers", "llm-int8", &c);
+  same_bits_scheme(DATA "/three-layers", "int8-static", &c);
 }
 
 enum { MAX_TENSORS = 96 };
@@ -101,6 +103,20 @@ static enum pare_status open_written(const struct changed *c, const json_t *conf
   free(text);
   dir_discard(&dir);
   return s;
+}
+
+// Embeddings of some words hold outliers: under llm-int8 they are each step's own, whatever else is in the batch.
+static void outlier_columns_are_each_steps_own(void **state) {
+  (void)state;
+  enum { TEXTS = 12, V = 43 };
+  struct outdir dir;
+  same_bits_outliers(DATA "/three-layers", "0.module.encoder.weight", 29, &dir);
+  static uint32_t ids[TEXTS * 5];
+  for (uint32_t i = 0; i < TEXTS * 5; i++) ids[i] = 2 + i * 31 % (V - 2);
+  struct same_bits_cases cases = {.n = TEXTS};
+  for (size_t i = 0; i < TEXTS; i++) cases.q[i] = (struct pare_sequence){.ids = ids + i * 2, .len = 1 + i * 7 % 20};
+  same_bits_scheme(dir.temp, "llm-int8", &cases);
+  dir_discard(&dir);
 }
 
 // A row of refused.json: a folder with another config, some tensors left out and made-up ones put in.
@@ -204,6 +220,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_fastai),
                                      cmocka_unit_test(every_scheme_gives_the_same_bits),
                                      cmocka_unit_test(answers_do_not_depend_on_blocks_or_groups),
+                                     cmocka_unit_test(outlier_columns_are_each_steps_own),
                                      cmocka_unit_test(others_are_refused_by_name),
                                      cmocka_unit_test(quantized_with_batch_norm_is_refused),
                                      cmocka_unit_test(negative_variance_is_refused)};

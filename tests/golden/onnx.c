@@ -29,7 +29,7 @@ static struct exported export_folder(pare_engine *engine, const char *folder, st
   char *out = path_join(x.dir.temp, "onnx"), *own = path_join(x.dir.temp, "own");
   json_t *record;
   options.even_if_larger = true;
-  must(quantize_write(&(struct quantize_job){engine, folder, out, &options, &writer_onnx}, &record, &err), &err);
+  must(quantize_write(&(struct quantize_job){engine, folder, out, &options, &writer_onnx, NULL}, &record, &err), &err);
   json_decref(record);
   must(quantize_model(engine, folder, own, &options, &record, &err), &err);
   json_decref(record);

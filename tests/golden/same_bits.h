@@ -7,8 +7,9 @@
 #include "golden.h"
 
 #include "base/file.h"
-#include "quant/quantize.h"
+#include "format/safetensors.h"
 #include "quant/scheme.h"
+#include "quantize_any.h"
 
 enum { SAME_BITS_ENGINES = 8, SAME_BITS_CASES = 160 };
 
@@ -100,11 +101,48 @@ static inline void same_bits_scheme(const char *source, const char *scheme, stru
   char *out = path_join(dir.temp, "model");
   struct pare_quantize_options options = {.scheme = scheme, .even_if_larger = true};
   json_t *record = NULL;
-  must(quantize_model(&same_bits_engines[0][0], source, out, &options, &record, &err), &err);
+  must(quantize_any(&same_bits_engines[0][0], source, out, &options, &record, &err), &err);
   same_bits_check_model(what, out, c);
   json_decref(record);
   free(out);
   dir_discard(&dir);
+}
+
+// A copy of source in a new directory, where every step-th value of tensors with `containing` in their name is moved by
+// 9: what llm-int8 keeps out of its integers.
+static inline void same_bits_outliers(const char *source, const char *containing, size_t step, struct outdir *dir) {
+  struct pare_error err = {0};
+  struct tensors tensors;
+  must(tensors_open(source, &tensors, &err), &err);
+  struct tensor *list = calloc(tensors.count, sizeof *list);
+  float **moved = calloc(tensors.count, sizeof *moved);
+  size_t found = 0;
+  for (size_t i = 0; i < tensors.count; i++) {
+    list[i] = tensors.list[i];
+    if (!strstr(list[i].name, containing)) continue;
+    assert_int_equal(list[i].dtype, DTYPE_F32);
+    moved[i] = malloc(list[i].bytes);
+    memcpy(moved[i], list[i].data, list[i].bytes);
+    for (size_t k = 0; k < list[i].bytes / sizeof(float); k += step) moved[i][k] += k % 2 ? -9.0f : 9.0f;
+    list[i].data = (const uint8_t *)moved[i];
+    found++;
+  }
+  assert_true(found > 0);
+  must(dir_create_temp(dir, &err), &err);
+  char *weights = path_join(dir->temp, "model.safetensors"), *to = path_join(dir->temp, "config.json"),
+       *from = path_join(source, "config.json");
+  struct mapping config;
+  must(safetensors_write(weights, list, tensors.count, NULL, 0, &err), &err);
+  must(file_map(from, &config, &err), &err);
+  must(file_write_all(to, config.data, config.len, &err), &err);
+  file_unmap(&config);
+  for (size_t i = 0; i < tensors.count; i++) free(moved[i]);
+  free(moved);
+  free(list);
+  free(weights);
+  free(from);
+  free(to);
+  tensors_close(&tensors);
 }
 
 // Every scheme on the texts of source's golden.json.
@@ -123,6 +161,7 @@ static inline void same_bits_all_schemes(const char *source) {
   const struct scheme *all = schemes_all(&count);
   for (size_t i = 0; i < count; i++)
     if (all[i].encoding) same_bits_scheme(source, all[i].name, &c);
+  same_bits_scheme(source, "int8+prune=0.3", &c);
   for (size_t i = 0; i < c.n; i++) golden_free(&read[i]);
   json_decref(golden);
 }

@@ -1,12 +1,15 @@
 """Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions, and its ONNX files.
-Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 foreign onnx; default all)
+Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 llm-int8 int8-static foreign
+onnx; default all)
 
 tokens   token ids of the shipped models over data/ equal transformers'
 f32      logits of the shipped models for 50 texts equal transformers' within 2e-4 of the largest logit
 nf4      what `pare quantize --scheme nf4 --portable` writes opens in transformers + bitsandbytes and agrees within 1e-3
 int8     what `pare quantize --scheme int8 --portable` writes opens through compressed-tensors, cosine at least 0.999
-foreign  directories saved by transformers with bitsandbytes (nf4, double quantization) and with compressed-tensors open
-         in pare and agree
+llm-int8 what `pare quantize --scheme llm-int8 --portable` writes opens in transformers + bitsandbytes, cosine at least 0.999
+int8-static  the same of int8-static through compressed-tensors, ranges calibrated on the model's data
+foreign  directories saved by transformers with bitsandbytes (nf4, double quantization, LLM.int8()) and with
+         compressed-tensors open in pare and agree
 onnx     what `pare quantize --format onnx` writes passes onnx.checker, and onnxruntime's answers to it are pare's: floats
          and int8 per token closely, int8 as DynamicQuantizeLinear by cosine; padding changes nothing (onnx_checks.py)
 
@@ -132,6 +135,10 @@ def model_logits(model, sequences):
 
 def count_4bit(model):
     return sum(isinstance(module, bitsandbytes.nn.Linear4bit) for module in model.modules())
+
+
+def count_8bit(model):
+    return sum(isinstance(module, bitsandbytes.nn.Linear8bitLt) for module in model.modules())
 
 
 # ---- comparisons ----
@@ -281,10 +288,40 @@ def check_compressed_tensors(pare, report, title, directory, sequences, original
     report.check(f"{title} through compressed-tensors", close >= INT8_COSINE, detail)
 
 
-def save_with_bitsandbytes(source, directory, double_quant):
+def check_static(pare, report, model, sequences, work):
+    directory = os.path.join(work, f"{model.name}-int8-static")
+    pare.quantize(model.path, directory, "int8-static", "--calibrate", model.data)
+    check_compressed_tensors(pare, report, f"int8-static {model.name}", directory, sequences)
+
+
+def check_llm_int8(pare, report, title, directory, sequences):
+    """Both in float32 but for what is quantized. An activation on the edge between two codes may fall either way, and what
+    follows from it grows from layer to layer: a layer alone agrees to 1e-5 (tests/golden/llm_int8.c)."""
+    ours = pare.logits_of_ids(directory, sequences)
+    model = open_bitsandbytes(directory)
+    theirs = model_logits(model, sequences)
+    close = cosine(ours, theirs)
+    report.check(title, close >= INT8_COSINE and count_8bit(model) > 0,
+                 f"{count_8bit(model)} layers in 8 bits, cosine {close:.6f}, same label {agreement(ours, theirs):.2f}")
+
+
+def check_portable_llm_int8(pare, report, source, sequences, work, *options):
+    name = os.path.basename(source)
+    directory = os.path.join(work, f"{name}-llm-int8")
+    pare.quantize(source, directory, "llm-int8", *options)
+    check_llm_int8(pare, report, f"llm-int8 {name} {' '.join(options)} in bitsandbytes", directory, sequences)
+
+
+def check_foreign_llm_int8(pare, report, source, sequences, work):
+    name = os.path.basename(source)
+    directory = os.path.join(work, f"foreign-{name}-llm-int8")
+    save_with_bitsandbytes(source, directory, load_in_8bit=True)
+    check_llm_int8(pare, report, f"foreign {name} llm-int8", directory, sequences)
+
+
+def save_with_bitsandbytes(source, directory, **options):
     shutil.rmtree(directory, ignore_errors=True)
-    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double_quant)
-    open_model(source, quantization_config=quantization).save_pretrained(directory)
+    open_model(source, quantization_config=BitsAndBytesConfig(**options)).save_pretrained(directory)
     for file in TOKENIZER_FILES:
         if os.path.exists(os.path.join(source, file)):
             shutil.copyfile(os.path.join(source, file), os.path.join(directory, file))
@@ -294,7 +331,8 @@ def check_foreign_nf4(pare, report, source, sequences, double_quant, work):
     scheme = "nf4-dq" if double_quant else "nf4"
     name = os.path.basename(source)
     directory = os.path.join(work, f"foreign-{name}-{scheme}")
-    save_with_bitsandbytes(source, directory, double_quant)
+    save_with_bitsandbytes(source, directory, load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                           bnb_4bit_use_double_quant=double_quant)
     check_bitsandbytes(pare, report, f"foreign {name} {scheme}", directory, sequences)
 
 
@@ -309,7 +347,7 @@ def check_foreign_int8(pare, report, source, sequences, work):
 
 def main():
     program, project, work = sys.argv[1:4]
-    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "foreign", "onnx"]
+    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "llm-int8", "int8-static", "foreign", "onnx"]
     torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
     os.makedirs(work, exist_ok=True)
     pare, report = Pare(program), Report()
@@ -340,14 +378,25 @@ def main():
         report.guard("int8 nli-minilm", check_int8, pare, report, nli.path, few(nli), work)
         for model in berts:
             report.guard("int8 tiny", check_int8, pare, report, model, SEED_IDS, work)
+    if "llm-int8" in parts:
+        for model in shipped:
+            report.guard(f"llm-int8 {model.name}", check_portable_llm_int8, pare, report, model.path, few(model), work)
+        for model in berts + [gpt2]:
+            report.guard("llm-int8 tiny", check_portable_llm_int8, pare, report, model, SEED_IDS, work)
+        report.guard("llm-int8 --keep", check_portable_llm_int8, pare, report, nli.path, few(nli), work, "--keep", "q_lin=f16")
+    if "int8-static" in parts:
+        report.guard("int8-static nli-minilm", check_static, pare, report, nli, few(nli), work)
     if "foreign" in parts:
+        for model in [m.path for m in shipped] + berts + [gpt2]:
+            report.guard("foreign llm-int8", check_foreign_llm_int8, pare, report, model,
+                         SEED_IDS if model in berts + [gpt2] else few(next(m for m in shipped if m.path == model)), work)
         for double_quant in (False, True):
             for model in shipped:
                 report.guard(f"foreign {model.name}", check_foreign_nf4, pare, report, model.path, few(model), double_quant,
                              work)
             for model in berts + [gpt2]:
                 report.guard("foreign tiny", check_foreign_nf4, pare, report, model, SEED_IDS, double_quant, work)
-        for name in ("bert-int8", "distilbert-int8", "distilbert-int8-embeddings"):
+        for name in ("bert-int8", "distilbert-int8", "distilbert-int8-embeddings", "bert-int8-static", "distilbert-int8-static"):
             report.guard(f"foreign {name}", check_foreign_int8, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
     if "onnx" in parts:
         onnx_checks.run(pare, report, shipped, os.path.join(golden, "models"), work)

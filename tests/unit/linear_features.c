@@ -294,6 +294,35 @@ static void half_full_weights_are_read_whole(void **state) {
   stored_free(&sparse);
 }
 
+static void count_visit(void *context, size_t n, size_t k, float value) {
+  (void)n;
+  (void)k;
+  assert_true(value != 0);
+  ++*(size_t *)context;
+}
+
+// The zeros that fill a code's last byte can read as one position more.
+static void stored_values_are_visited_and_no_others(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_seed(&rng, 8);
+  for (size_t one_in = 2; one_in < 40; one_in++) {
+    for (size_t K = 100; K < 120; K++) {
+      struct stored s;
+      struct pare_error err;
+      size_t visits = 0;
+      must(stored_new(&encoding_f32, 8, K, &s, &err), &err);
+      fill(&rng, &s, one_in);
+      must(sparse_if_smaller(&s, &err), &err);
+      if (sparse_is(&s)) {
+        sparse_each(&s, count_visit, &visits);
+        assert_int_equal(visits, sparse_count(&s));
+      }
+      stored_free(&s);
+    }
+  }
+}
+
 static void full_weights_stay_dense(void **state) {
   (void)state;
   struct stored s;
@@ -316,6 +345,7 @@ int main(void) {
       cmocka_unit_test(settings_out_of_range_are_named),
       cmocka_unit_test(sparse_weights_give_the_bits_of_dense_ones),
       cmocka_unit_test(half_full_weights_are_read_whole),
+      cmocka_unit_test(stored_values_are_visited_and_no_others),
       cmocka_unit_test(full_weights_stay_dense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

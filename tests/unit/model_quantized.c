@@ -223,7 +223,7 @@ static void garbage_provenance_is_refused(void **state) {
 // A byte of the weight that every answer depends on.
 static void a_flipped_weight_byte_fails_the_self_test(void **state) {
   (void)state;
-  static const char *const schemes[] = {"f32", "f16", "int16", "int8", "int8-tensor", "nf4", "nf4-dq"};
+  static const char *const schemes[] = {"f32", "f16", "int16", "int8", "int8-tensor", "llm-int8", "nf4", "nf4-dq"};
   for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
     struct model_files *f = files_open("models/bert");
     char *out = quantized(f, schemes[i], NULL), *path = path_join(out, "model.safetensors");

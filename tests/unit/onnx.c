@@ -82,7 +82,7 @@ static bool has_node(const Onnx__GraphProto *g, const char *op) {
 
 static enum pare_status write_onnx(const char *source, const char *out, const struct pare_quantize_options *o,
                                    json_t **record, struct pare_error *err) {
-  return quantize_write(&(struct quantize_job){&engine, source, out, o, &writer_onnx}, record, err);
+  return quantize_write(&(struct quantize_job){&engine, source, out, o, &writer_onnx, NULL}, record, err);
 }
 
 static void write_form(struct model_files *f, const struct pare_quantize_options *o, const char *name) {
@@ -360,14 +360,16 @@ static void converting_keeps_stored_values(void **state) {
       write_form(f, &forms[j], "direct");
       json_decref(quantize_into(&engine, f, &forms[j]));
       json_t *record;
-      must(quantize_convert(&(struct quantize_job){&engine, hf, converted, &forms[j], &writer_onnx}, &record, &err),
+      must(quantize_convert(&(struct quantize_job){&engine, hf, converted, &forms[j], &writer_onnx, NULL}, &record,
+                            &err),
            &err);
       assert_string_equal(json_string_value(json_object_get(record, "scheme")), forms[j].scheme);
       json_decref(record);
       hash_of(direct, hash[0]);
       hash_of(converted, hash[1]);
       assert_string_equal(hash[0], hash[1]);
-      must(quantize_convert(&(struct quantize_job){&engine, hf, back, &forms[j], &writer_hf}, &record, &err), &err);
+      must(quantize_convert(&(struct quantize_job){&engine, hf, back, &forms[j], &writer_hf, NULL}, &record, &err),
+           &err);
       json_decref(record);
       static const char *const same[] = {"model.safetensors", "config.json"};
       for (size_t s = 0; s < 2; s++) {
@@ -397,7 +399,7 @@ static void refused(const char *golden, const struct pare_quantize_options *o, b
   json_t *record;
   files_write(f);
   enum pare_status s =
-      convert ? quantize_convert(&(struct quantize_job){&engine, source, out, o, &writer_onnx}, &record, &err)
+      convert ? quantize_convert(&(struct quantize_job){&engine, source, out, o, &writer_onnx, NULL}, &record, &err)
               : write_onnx(source, out, o, &record, &err);
   if (s != expected) fail_msg("expected status %d, found %d: %s", expected, s, s ? err.text : "");
   assert_null(record);

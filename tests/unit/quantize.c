@@ -189,7 +189,7 @@ static void a_sharded_source_is_quantized(void **state) {
   json_t *record = quantize_into(&engine, f, &(struct pare_quantize_options){.scheme = "int8"}), *sharded = NULL;
   char *source = golden_path("models/gpt2-lm-sharded"), *out = path_join(f->dir.temp, "sharded");
   struct pare_error err = {0};
-  must(quantize_model(&engine, source, out, &(struct pare_quantize_options){.scheme = "int8"}, &sharded, &err), &err);
+  must(quantize_any(&engine, source, out, &(struct pare_quantize_options){.scheme = "int8"}, &sharded, &err), &err);
   assert_true(json_equal(json_object_get(record, "sha256"), json_object_get(sharded, "sha256")));
   assert_int_equal(json_integer_value(json_object_get(sharded, "bytes_before")), f->source.file_bytes);
   pare_model *m;
@@ -289,7 +289,7 @@ static void a_larger_file_is_not_written(void **state) {
   assert_int_equal(hidden_entries(f->dir.temp), 0);
   json_decref(record);
   options.even_if_larger = true;
-  must(quantize_model(&engine, f->dir.temp, out, &options, &record, &err), &err);
+  must(quantize_any(&engine, f->dir.temp, out, &options, &record, &err), &err);
   assert_true(json_is_string(json_object_get(record, "sha256")));
   assert_true(file_is_dir(out));
   json_decref(record);
@@ -307,7 +307,7 @@ static void a_dry_run_writes_nothing_and_tells_the_size(void **state) {
     char *out = path_join(f->dir.temp, "out");
     assert_false(file_is_dir(out));
     struct pare_error err = {0};
-    must(quantize_model(&engine, f->dir.temp, NULL, &options, &real, &err), &err); // no output name needed
+    must(quantize_any(&engine, f->dir.temp, NULL, &options, &real, &err), &err); // no output name needed
     json_decref(real);
     options.dry_run = false;
     options.even_if_larger = true;

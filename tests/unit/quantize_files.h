@@ -4,7 +4,7 @@
 
 #include "model_files.h"
 
-#include "quant/quantize.h"
+#include "quantize_any.h"
 
 // Entries of dir whose names begin with a dot: temporary ones that were left behind.
 static inline size_t hidden_entries(const char *dir) {
@@ -23,7 +23,7 @@ static inline json_t *quantize_into(pare_engine *engine, struct model_files *f,
   char *out = path_join(f->dir.temp, "out");
   json_t *record = NULL;
   files_write(f);
-  must(quantize_model(engine, f->dir.temp, out, options, &record, &err), &err);
+  must(quantize_any(engine, f->dir.temp, out, options, &record, &err), &err);
   assert_int_equal(hidden_entries(f->dir.temp), 0);
   free(out);
   return record;

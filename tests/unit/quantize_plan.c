@@ -123,7 +123,10 @@ static void broken_keep_rules_are_refused(void **state) {
       {"[z-a]=f16", "at ", PARE_USAGE},
       {"x=f17", "f17", PARE_USAGE},
       {"x=q4_k", "q4_k is not built yet", PARE_UNAVAILABLE},
-      {"x=int8+prune=0.3", "\"0.3\"", PARE_USAGE},
+      {"x=int8+prune=", "between 0 and 1", PARE_USAGE},
+      {"+prune=0.3", "REGEX=SCHEME", PARE_USAGE},
+      {"x=int8+prune=1", "between 0 and 1", PARE_USAGE},
+      {".*=int8-static", "needs texts to calibrate on", PARE_USAGE},
       {"(*LIMIT_MATCH=5)(.+)+\\d\\d=f16", "cannot be matched", PARE_USAGE},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -230,9 +233,13 @@ static void schemes_are_checked(void **state) {
     const char *scheme, *needle;
     enum pare_status status;
   } cases[] = {{NULL, "no scheme", PARE_USAGE},
-               {"int7", "there are f32, f16, bf16, int16, int8, int8-tensor, nf4, nf4-dq", PARE_USAGE},
+               {"int7", "int8-tensor, int8-static, llm-int8, nf4, nf4-dq", PARE_USAGE},
                {"int4:gptq", "int4:gptq is not built yet", PARE_UNAVAILABLE},
-               {"int8+prune=0.3", "pruning", PARE_UNAVAILABLE}};
+               {"int8-static", "needs texts to calibrate on", PARE_USAGE},
+               {"int8+prune=1.5", "between 0 and 1", PARE_USAGE},
+               {"int8+prune=1e-1", "between 0 and 1", PARE_USAGE},
+               {"int8+prunes=0.1", "+prune=SHARE", PARE_USAGE},
+               {"q4_k+prune=0.5", "q4_k is not built yet", PARE_UNAVAILABLE}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct model_files *f = files_open("models/distilbert");
     struct pare_quantize_options options = {.scheme = cases[i].scheme};

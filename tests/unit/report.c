@@ -82,6 +82,43 @@ static void text_says_what_matters(void **state) {
   json_decref(record);
 }
 
+// Models of kilobytes: no table, chart or sentence says 0.00 MB.
+static void small_models_are_in_kilobytes(void **state) {
+  (void)state;
+  json_t *record = load("record_compare.json"), *model;
+  size_t i;
+  json_object_del(record, "gate");
+  json_object_set_new(record, "parameters", json_integer(2000));
+  json_object_set_new(record, "f32_bytes", json_integer(8000));
+  json_array_foreach(json_object_get(record, "models"), i, model) {
+    int size = i ? 1999 : 8010;
+    json_object_update_new(
+        model, json_pack("{s:i, s:f, s:f, s:[], s:{s:i, s:i, s:i, s:i}}", "size_bytes", size, "size_percent_of_f32",
+                         100 * size / 8000.0, "compression", 8010.0 / size, "coverage", "bytes", "embedding", 0,
+                         "linear", size - 499, "scale", 4, "other", 495));
+  }
+  assert_int_equal(report_recommend(record, NULL), PARE_OK);
+  char *text = draw(text_100, record), *page = draw(report_html, record);
+  has(text, " kB ");
+  has(text, " 8.01 ");
+  has(text, "2.00 kB, 4.01 times smaller");
+  has_not(text, " MB,");
+  has(page, "kB = 1,000 bytes of weight files");
+  has(page, "Linear: 1.50 kB");
+  has(page, "2000 parameters");
+  has_not(page, "0.00 MB");
+  free(text);
+  free(page);
+  json_decref(record);
+  record = load("record_compare.json");
+  text = draw(text_100, record);
+  has(text, " MB ");
+  has(text, " 17.54 ");
+  has_not(text, " kB ");
+  free(text);
+  json_decref(record);
+}
+
 static void text_keeps_to_its_width(void **state) {
   (void)state;
   static const size_t widths[] = {40, 72, 100, 160};
@@ -399,6 +436,7 @@ static void lint_words(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(text_says_what_matters),
+      cmocka_unit_test(small_models_are_in_kilobytes),
       cmocka_unit_test(text_keeps_to_its_width),
       cmocka_unit_test(html_is_one_safe_page),
       cmocka_unit_test(html_escapes),

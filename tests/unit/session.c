@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#include "quant/quantize.h"
 #include "quant/scheme.h"
+#include "quantize_any.h"
 
 enum { MOST_TOKENS = 1600 };
 
@@ -131,7 +131,7 @@ static void the_arena_is_never_overrun(void **state) {
       char *out = path_join(f->dir.temp, "out");
       struct pare_quantize_options options = {.scheme = schemes[k].name, .even_if_larger = true};
       json_t *record;
-      must(quantize_model(&engine, f->dir.temp, out, &options, &record, &err), &err);
+      must(quantize_any(&engine, f->dir.temp, out, &options, &record, &err), &err);
       with_threads(out);
       json_decref(record);
       free(out);
