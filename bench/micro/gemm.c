@@ -41,6 +41,22 @@ static void run_f32(const struct kernels *t, const struct data *d, const struct 
   }
 }
 
+static void run_half(const struct kernels *t, const struct data *d, const struct shape *s) {
+  size_t nr = t->f32_nr;
+  for (size_t n = 0; n < s->N; n += nr) {
+    size_t width = s->N - n < nr ? s->N - n : nr;
+    t->gemm_half(&(struct gemm_half){.M = s->M,
+                                     .N = width,
+                                     .K = s->K,
+                                     .a = d->a,
+                                     .lda = s->K,
+                                     .w = d->w16 + n * s->K,
+                                     .ldw = nr,
+                                     .c = d->c + n,
+                                     .ldc = s->N});
+  }
+}
+
 static void run_bf16(const struct kernels *t, const struct data *d, const struct shape *s) {
   size_t nr = t->f32_nr;
   for (size_t n = 0; n < s->N; n += nr) {
@@ -105,9 +121,10 @@ static void bench_table(const struct kernels *t, const struct data *d) {
   static const struct {
     const char *name;
     void (*run)(const struct kernels *, const struct data *, const struct shape *);
-  } products[] = {{"gemm_f32", run_f32}, {"gemm_i8", run_i8}, {"gemm_bf16", run_bf16}};
+  } products[] = {{"gemm_f32", run_f32}, {"gemm_half", run_half}, {"gemm_i8", run_i8}, {"gemm_bf16", run_bf16}};
   enum { SHAPES = sizeof shapes / sizeof *shapes };
   for (size_t p = 0; p < sizeof products / sizeof *products; p++) {
+    if (products[p].run == run_bf16 && !t->bf16_dot) continue;
     bool is_i8 = products[p].run == run_i8;
     struct shape tile =
         is_i8 ? (struct shape){t->i8_mr, t->i8_nr, 4 * TILE_K} : (struct shape){t->f32_mr, t->f32_nr, TILE_K};

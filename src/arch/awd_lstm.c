@@ -133,9 +133,11 @@ static enum pare_status make_bias(const struct weight *w, struct weight *bias, s
   return PARE_OK;
 }
 
-static void fold_values(const struct kernels *k, const float *norm, float eps, struct weight *w, float *folded,
+// False: a value is no number, as the root of a negative variance is none, or too large for a float.
+static bool fold_values(const struct kernels *k, const float *norm, float eps, struct weight *w, float *folded,
                         float *bias) {
   const float *scale = norm, *shift = norm + w->K, *mean = norm + 2 * w->K, *var = norm + 3 * w->K;
+  bool finite = true;
   for (size_t n = 0; n < w->N; n++) {
     float *row = folded + n * w->K;
     stored_row(k, &w->stored, n, row);
@@ -144,25 +146,31 @@ static void fold_values(const struct kernels *k, const float *norm, float eps, s
       double a = (double)scale[i] / sqrt((double)var[i] + (double)eps), x = (double)row[i];
       sum += x * ((double)shift[i] - a * (double)mean[i]);
       row[i] = (float)(x * a);
+      finite &= isfinite(row[i]) != 0;
     }
     bias[n] = (float)sum;
+    finite &= isfinite(bias[n]) != 0;
   }
+  return finite;
 }
 
 static enum pare_status fold_layer(const struct kernels *k, const struct config *c, struct weight *layer,
-                                   struct pare_error *err) {
+                                   const char *file, struct pare_error *err) {
   struct weight *w = &layer[HEAD], *bias = &layer[HEAD_B];
   float *norm = calloc(4 * w->K, sizeof *norm);
   struct stored folded = {0};
   enum pare_status s = norm ? stored_new(&encoding_f32, w->N, w->K, &folded, err) : error_no_memory(err);
   if (!s) s = make_bias(w, bias, err);
+  for (size_t i = 0; !s && i < 4; i++) stored_row(k, &layer[BN_SCALE + i].stored, 0, norm + i * w->K);
+  if (!s && !fold_values(k, norm, c->eps, w, folded.owned, bias->stored.owned))
+    s = error_set(err, PARE_DATA,
+                  "%s: tensor %s and its batch norm: a value is not a number or too large (a variance below 0?)", file,
+                  w->name);
   if (s) {
     stored_free(&folded);
     free(norm);
     return s;
   }
-  for (size_t i = 0; i < 4; i++) stored_row(k, &layer[BN_SCALE + i].stored, 0, norm + i * w->K);
-  fold_values(k, norm, c->eps, w, folded.owned, bias->stored.owned);
   w->stored = folded;
   for (size_t i = 0; i < 4; i++) layer[BN_SCALE + i].present = false;
   free(norm);
@@ -186,7 +194,7 @@ static enum pare_status fold(const struct kernels *k, const struct config *c, st
     if (e != &encoding_f32 && e != &encoding_f16 && e != &encoding_bf16)
       return error_set(err, PARE_DATA, "%s: tensor %s is %s, yet its batch norm is not folded", file, layer[HEAD].name,
                        e->name);
-    enum pare_status s = fold_layer(k, c, layer, err);
+    enum pare_status s = fold_layer(k, c, layer, file, err);
     if (s) return s;
     w->folded += 4 - 1; // four vectors in, a bias out
   }

@@ -7,9 +7,8 @@
 
 enum {
   MR = 6,
-  MR_BF16 = 4, // leaves registers for the widened weights
-  NV = 2,      // vectors of 8 columns
-  KC = 128,    // of one strip, 128 k are 128 cache lines: a quarter of L1
+  NV = 2,   // vectors of 8 columns
+  KC = 128, // of one strip, 128 k are 128 cache lines: a quarter of L1
 };
 
 // Where the last vector of a tile is partial: its lanes that exist.
@@ -29,15 +28,24 @@ static inline __attribute__((always_inline)) void store(float *p, bool whole, __
   }
 }
 
-static inline __attribute__((always_inline)) void fma_f32(__m256 acc[MR][NV], const struct product *p,
-                                                          const struct spot *s, size_t mr, size_t nv, bool whole,
-                                                          __m256i mask) {
+// Vector j of one k. 16-bit weights are readable to the end of the vector.
+static inline __attribute__((always_inline)) __m256 weights(const uint8_t *w, size_t j, enum weight_type type,
+                                                            bool whole, __m256i mask) {
+  if (type == WEIGHT_F32) return load(w + 32 * j, whole, mask);
+  __m128i half = _mm_loadu_si128((const __m128i *)(w + 16 * j));
+  if (type == WEIGHT_F16) return _mm256_cvtph_ps(half);
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+static inline __attribute__((always_inline)) void multiply(__m256 acc[MR][NV], const struct product *p,
+                                                           const struct spot *s, enum weight_type type, size_t mr,
+                                                           size_t nv, bool whole, __m256i mask) {
   const float *a = s->a;
   const uint8_t *w = s->w;
   for (size_t k = 0; k < s->kc; k++, w += p->w_k_bytes) {
     __m256 wk[NV];
     UNROLL
-    for (size_t j = 0; j < nv; j++) wk[j] = load(w + 32 * j, whole || j + 1 < nv, mask);
+    for (size_t j = 0; j < nv; j++) wk[j] = weights(w, j, type, whole || j + 1 < nv, mask);
     UNROLL
     for (size_t i = 0; i < mr; i++) {
       __m256 x = _mm256_broadcast_ss(a + i * p->lda + k);
@@ -47,34 +55,9 @@ static inline __attribute__((always_inline)) void fma_f32(__m256 acc[MR][NV], co
   }
 }
 
-// A pair of k per 32-bit lane, the even one in the low half: widening is a shift or a mask.
-static inline __attribute__((always_inline)) void fma_bf16(__m256 acc[MR][NV], const struct product *p,
-                                                           const struct spot *s, size_t mr, size_t nv, bool whole,
-                                                           __m256i mask) {
-  const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
-  const float *a = s->a;
-  const uint8_t *w = s->w;
-  for (size_t k = 0; k < s->kc; k += 2, w += 2 * p->w_k_bytes) {
-    UNROLL
-    for (size_t j = 0; j < nv; j++) {
-      __m256 pair = load(w + 32 * j, whole || j + 1 < nv, mask);
-      __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pair), 16));
-      __m256 odd = _mm256_and_ps(pair, high);
-      UNROLL
-      for (size_t i = 0; i < mr; i++) {
-        acc[i][j] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + i * p->lda + k), even, acc[i][j]);
-      }
-      UNROLL
-      for (size_t i = 0; i < mr; i++) {
-        acc[i][j] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + i * p->lda + k + 1), odd, acc[i][j]);
-      }
-    }
-  }
-}
-
-// bf16, mr, nv and whole are constants at every call. acc lives in registers.
-static inline __attribute__((always_inline)) void tile(const struct product *p, const struct spot *s, bool bf16,
-                                                       size_t mr, size_t nv, bool whole) {
+// type, mr, nv and whole are constants at every call. acc lives in registers.
+static inline __attribute__((always_inline)) void tile(const struct product *p, const struct spot *s,
+                                                       enum weight_type type, size_t mr, size_t nv, bool whole) {
   const __m256i mask = lanes_mask(s->width - (nv - 1) * 8);
   __m256 acc[MR][NV];
   const __m256i some = _mm256_set1_epi32(s->resume ? -1 : 0); // a masked load reads nothing and gives 0
@@ -86,11 +69,7 @@ static inline __attribute__((always_inline)) void tile(const struct product *p, 
       acc[i][j] = _mm256_maskload_ps(s->c + i * p->ldc + 8 * j, which);
     }
   }
-  if (bf16) {
-    fma_bf16(acc, p, s, mr, nv, whole, mask);
-  } else {
-    fma_f32(acc, p, s, mr, nv, whole, mask);
-  }
+  multiply(acc, p, s, type, mr, nv, whole, mask);
   UNROLL
   for (size_t i = 0; i < mr; i++) {
     UNROLL
@@ -98,40 +77,38 @@ static inline __attribute__((always_inline)) void tile(const struct product *p, 
   }
 }
 
-static inline __attribute__((always_inline)) void tile_of_rows(const struct product *p, const struct spot *s, bool bf16,
-                                                               size_t mr, size_t nv, bool whole) {
+static inline __attribute__((always_inline)) void tile_of_rows(const struct product *p, const struct spot *s,
+                                                               enum weight_type type, size_t mr, size_t nv,
+                                                               bool whole) {
   switch (mr) {
-    case 1: tile(p, s, bf16, 1, nv, whole); break;
-    case 2: tile(p, s, bf16, 2, nv, whole); break;
-    case 3: tile(p, s, bf16, 3, nv, whole); break;
-    case 4: tile(p, s, bf16, 4, nv, whole); break;
-    case 5:
-      if (!bf16) tile(p, s, false, 5, nv, whole);
-      break;
-    default:
-      if (!bf16) tile(p, s, false, MR, nv, whole);
-      break;
+    case 1: tile(p, s, type, 1, nv, whole); break;
+    case 2: tile(p, s, type, 2, nv, whole); break;
+    case 3: tile(p, s, type, 3, nv, whole); break;
+    case 4: tile(p, s, type, 4, nv, whole); break;
+    case 5: tile(p, s, type, 5, nv, whole); break;
+    default: tile(p, s, type, MR, nv, whole); break;
+  }
+}
+
+static inline __attribute__((always_inline)) void tile_of_columns(const struct product *p, const struct spot *s,
+                                                                  enum weight_type type, size_t mr) {
+  if (s->width == 16) {
+    tile_of_rows(p, s, type, mr, 2, true);
+  } else if (s->width > 8) {
+    tile_of_rows(p, s, type, mr, 2, false);
+  } else {
+    tile_of_rows(p, s, type, mr, 1, false);
   }
 }
 
 static void tile_f32(const struct product *p, const struct spot *s, size_t mr) {
-  if (s->width == 16) {
-    tile_of_rows(p, s, false, mr, 2, true);
-  } else if (s->width > 8) {
-    tile_of_rows(p, s, false, mr, 2, false);
-  } else {
-    tile_of_rows(p, s, false, mr, 1, false);
-  }
+  tile_of_columns(p, s, WEIGHT_F32, mr);
 }
-
+static void tile_f16(const struct product *p, const struct spot *s, size_t mr) {
+  tile_of_columns(p, s, WEIGHT_F16, mr);
+}
 static void tile_bf16(const struct product *p, const struct spot *s, size_t mr) {
-  if (s->width == 16) {
-    tile_of_rows(p, s, true, mr, 2, true);
-  } else if (s->width > 8) {
-    tile_of_rows(p, s, true, mr, 2, false);
-  } else {
-    tile_of_rows(p, s, true, mr, 1, false);
-  }
+  tile_of_columns(p, s, WEIGHT_BF16, mr);
 }
 
 void avx2_gemm_f32(const struct gemm_f32 *g) {
@@ -142,10 +119,10 @@ void avx2_gemm_f32(const struct gemm_f32 *g) {
   product_run(&p);
 }
 
-void avx2_gemm_bf16(const struct gemm_bf16 *g) {
-  struct product p = product_bf16(g);
-  p.mr = MR_BF16, p.nr = 8 * NV, p.kc = KC;
-  p.tile = tile_bf16;
+void avx2_gemm_half(const struct gemm_half *g) {
+  struct product p = product_half(g);
+  p.mr = MR, p.nr = 8 * NV, p.kc = KC;
+  p.tile = g->bf16 ? tile_bf16 : tile_f16;
   p.finish = avx2_finish;
   product_run(&p);
 }

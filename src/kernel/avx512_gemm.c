@@ -7,19 +7,28 @@
 
 enum {
   MR = 6,
-  MR_BF16 = 4, // leaves registers for the widened weights
-  NV = 4,      // vectors of 16 columns
-  KC = 512,    // 512 rows of a panel are 128 KiB, which stay in L2 for every row of a
+  NV = 4,   // vectors of 16 columns
+  KC = 512, // 512 rows of a panel are 128 KiB, which stay in L2 for every row of a
 };
 
-static inline __attribute__((always_inline)) void fma_f32(__m512 acc[MR][NV], const struct product *p,
-                                                          const struct spot *s, size_t mr, size_t nv, __mmask16 last) {
+// Vector j of one k. 16-bit weights are readable to the end of the vector.
+static inline __attribute__((always_inline)) __m512 weights(const uint8_t *w, size_t j, enum weight_type type,
+                                                            __mmask16 lanes) {
+  if (type == WEIGHT_F32) return _mm512_maskz_loadu_ps(lanes, w + 64 * j);
+  __m256i half = _mm256_loadu_si256((const __m256i *)(w + 32 * j));
+  if (type == WEIGHT_F16) return _mm512_cvtph_ps(half);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+static inline __attribute__((always_inline)) void multiply(__m512 acc[MR][NV], const struct product *p,
+                                                           const struct spot *s, enum weight_type type, size_t mr,
+                                                           size_t nv, __mmask16 last) {
   const float *a = s->a;
   const uint8_t *w = s->w;
   for (size_t k = 0; k < s->kc; k++, w += p->w_k_bytes) {
     __m512 wk[NV];
     UNROLL
-    for (size_t j = 0; j < nv; j++) wk[j] = _mm512_maskz_loadu_ps(j + 1 < nv ? 0xffff : last, w + 64 * j);
+    for (size_t j = 0; j < nv; j++) wk[j] = weights(w, j, type, j + 1 < nv ? 0xffff : last);
     UNROLL
     for (size_t i = 0; i < mr; i++) {
       __m512 x = _mm512_set1_ps(a[i * p->lda + k]);
@@ -29,31 +38,9 @@ static inline __attribute__((always_inline)) void fma_f32(__m512 acc[MR][NV], co
   }
 }
 
-// A pair of k per 32-bit lane, the even one in the low half: widening is a shift or a mask.
-static inline __attribute__((always_inline)) void fma_bf16(__m512 acc[MR][NV], const struct product *p,
-                                                           const struct spot *s, size_t mr, size_t nv, __mmask16 last) {
-  const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
-  const float *a = s->a;
-  const uint8_t *w = s->w;
-  for (size_t k = 0; k < s->kc; k += 2, w += 2 * p->w_k_bytes) {
-    UNROLL
-    for (size_t j = 0; j < nv; j++) {
-      __m512i pair = _mm512_maskz_loadu_epi32(j + 1 < nv ? 0xffff : last, w + 64 * j);
-      __m512 even = _mm512_castsi512_ps(_mm512_slli_epi32(pair, 16));
-      __m512 odd = _mm512_castsi512_ps(_mm512_and_si512(pair, high));
-      UNROLL
-      for (size_t i = 0; i < mr; i++) acc[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * p->lda + k]), even, acc[i][j]);
-      UNROLL
-      for (size_t i = 0; i < mr; i++) {
-        acc[i][j] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * p->lda + k + 1]), odd, acc[i][j]);
-      }
-    }
-  }
-}
-
-// bf16, mr and nv are constants at every call. acc lives in registers.
-static inline __attribute__((always_inline)) void tile(const struct product *p, const struct spot *s, bool bf16,
-                                                       size_t mr, size_t nv) {
+// type, mr and nv are constants at every call. acc lives in registers.
+static inline __attribute__((always_inline)) void tile(const struct product *p, const struct spot *s,
+                                                       enum weight_type type, size_t mr, size_t nv) {
   const __mmask16 last = (__mmask16)(0xffffu >> (nv * 16 - s->width));
   __m512 acc[MR][NV];
   const __mmask16 some = s->resume ? 0xffff : 0; // a masked load reads nothing and gives 0
@@ -64,11 +51,7 @@ static inline __attribute__((always_inline)) void tile(const struct product *p, 
       acc[i][j] = _mm512_maskz_loadu_ps(j + 1 < nv ? some : some & last, s->c + i * p->ldc + 16 * j);
     }
   }
-  if (bf16) {
-    fma_bf16(acc, p, s, mr, nv, last);
-  } else {
-    fma_f32(acc, p, s, mr, nv, last);
-  }
+  multiply(acc, p, s, type, mr, nv, last);
   UNROLL
   for (size_t i = 0; i < mr; i++) {
     UNROLL
@@ -78,38 +61,36 @@ static inline __attribute__((always_inline)) void tile(const struct product *p, 
   }
 }
 
-static inline __attribute__((always_inline)) void tile_of_rows(const struct product *p, const struct spot *s, bool bf16,
-                                                               size_t mr, size_t nv) {
+static inline __attribute__((always_inline)) void tile_of_rows(const struct product *p, const struct spot *s,
+                                                               enum weight_type type, size_t mr, size_t nv) {
   switch (mr) {
-    case 1: tile(p, s, bf16, 1, nv); break;
-    case 2: tile(p, s, bf16, 2, nv); break;
-    case 3: tile(p, s, bf16, 3, nv); break;
-    case 4: tile(p, s, bf16, 4, nv); break;
-    case 5:
-      if (!bf16) tile(p, s, false, 5, nv);
-      break;
-    default:
-      if (!bf16) tile(p, s, false, MR, nv);
-      break;
+    case 1: tile(p, s, type, 1, nv); break;
+    case 2: tile(p, s, type, 2, nv); break;
+    case 3: tile(p, s, type, 3, nv); break;
+    case 4: tile(p, s, type, 4, nv); break;
+    case 5: tile(p, s, type, 5, nv); break;
+    default: tile(p, s, type, MR, nv); break;
+  }
+}
+
+static inline __attribute__((always_inline)) void tile_of_columns(const struct product *p, const struct spot *s,
+                                                                  enum weight_type type, size_t mr) {
+  switch (size_ceil_div(s->width, 16)) {
+    case 1: tile_of_rows(p, s, type, mr, 1); break;
+    case 2: tile_of_rows(p, s, type, mr, 2); break;
+    case 3: tile_of_rows(p, s, type, mr, 3); break;
+    default: tile_of_rows(p, s, type, mr, 4); break;
   }
 }
 
 static void tile_f32(const struct product *p, const struct spot *s, size_t mr) {
-  switch (size_ceil_div(s->width, 16)) {
-    case 1: tile_of_rows(p, s, false, mr, 1); break;
-    case 2: tile_of_rows(p, s, false, mr, 2); break;
-    case 3: tile_of_rows(p, s, false, mr, 3); break;
-    default: tile_of_rows(p, s, false, mr, 4); break;
-  }
+  tile_of_columns(p, s, WEIGHT_F32, mr);
 }
-
+static void tile_f16(const struct product *p, const struct spot *s, size_t mr) {
+  tile_of_columns(p, s, WEIGHT_F16, mr);
+}
 static void tile_bf16(const struct product *p, const struct spot *s, size_t mr) {
-  switch (size_ceil_div(s->width, 16)) {
-    case 1: tile_of_rows(p, s, true, mr, 1); break;
-    case 2: tile_of_rows(p, s, true, mr, 2); break;
-    case 3: tile_of_rows(p, s, true, mr, 3); break;
-    default: tile_of_rows(p, s, true, mr, 4); break;
-  }
+  tile_of_columns(p, s, WEIGHT_BF16, mr);
 }
 
 void avx512_gemm_f32(const struct gemm_f32 *g) {
@@ -120,10 +101,10 @@ void avx512_gemm_f32(const struct gemm_f32 *g) {
   product_run(&p);
 }
 
-void avx512_gemm_bf16(const struct gemm_bf16 *g) {
-  struct product p = product_bf16(g);
-  p.mr = MR_BF16, p.nr = 16 * NV, p.kc = KC;
-  p.tile = tile_bf16;
+void avx512_gemm_half(const struct gemm_half *g) {
+  struct product p = product_half(g);
+  p.mr = MR, p.nr = 16 * NV, p.kc = KC;
+  p.tile = g->bf16 ? tile_bf16 : tile_f16;
   p.finish = avx512_finish;
   product_run(&p);
 }

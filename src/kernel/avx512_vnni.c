@@ -66,7 +66,7 @@ const struct kernels kernels_avx512_vnni = {
     .bf16_dot = false,
     .gemm_f32 = avx512_gemm_f32,
     .gemm_i8 = avx512_vnni_gemm_i8,
-    .gemm_bf16 = avx512_gemm_bf16,
+    .gemm_half = avx512_gemm_half,
     .quantize_u8 = rows_quantize_u8,
     .quantize_u8_fixed = rows_quantize_u8_fixed,
     .mark_outliers = rows_mark_outliers,
@@ -77,8 +77,6 @@ const struct kernels kernels_avx512_vnni = {
     .add = rows_add,
     .act = rows_act,
     .lstm = rows_lstm,
-    .unpack_f16 = rows_unpack_f16,
-    .unpack_bf16 = rows_unpack_bf16,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
 };

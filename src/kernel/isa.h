@@ -32,10 +32,10 @@ void avx2_finish(float *c, size_t n, const float *bias, enum act act);
 void avx512_finish(float *c, size_t n, const float *bias, enum act act);
 
 void avx2_gemm_f32(const struct gemm_f32 *g);
-void avx2_gemm_bf16(const struct gemm_bf16 *g);
+void avx2_gemm_half(const struct gemm_half *g);
 void avx2_gemm_i8(const struct gemm_i8 *g);
 void avx512_gemm_f32(const struct gemm_f32 *g);
-void avx512_gemm_bf16(const struct gemm_bf16 *g);
+void avx512_gemm_half(const struct gemm_half *g);
 void avx512_gemm_i8(const struct gemm_i8 *g);
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
 #endif

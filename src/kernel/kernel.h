@@ -1,6 +1,6 @@
 // kernel.h - the compute kernels as data: one struct of function pointers and tile sizes per instruction set.
-// scalar.c defines the answer; every other table gives the same bits (the one exception is gemm_bf16 where bf16_dot is
-// true).
+// scalar.c defines the answer; every other table gives the same bits (the one exception is gemm_bf16, where it is
+// there).
 //
 // Order of operations, the promise behind "same bits":
 //   product    each output is one lane: acc = 0 (or the stored c), then acc = fma(a[k], w[k], acc) for k ascending
@@ -64,8 +64,22 @@ struct gemm_i8 {
   size_t ldc;
 };
 
-// As gemm_f32 with weights in bf16, packed in pairs of k: w (K / 2, ldw, 2), K even (padded with zeros; a too).
-// Without bf16_dot: each weight widened to f32, product as in gemm_f32. With it: a rounded to bf16, VDPBF16PS.
+// As gemm_f32 with weights of 16 bits, each widened (which is exact) where it is multiplied.
+struct gemm_half {
+  size_t M, N, K;
+  const float *a; // (M, lda)
+  size_t lda;
+  const uint16_t *w; // (K, ldw), read whole whatever N is: ldw is a multiple of 16
+  size_t ldw;
+  bool bf16; // else f16
+  float *c;  // (M, ldc)
+  size_t ldc;
+  const float *bias; // (N) or NULL
+  enum act act;
+};
+
+// As gemm_f32 with weights in bf16, packed in pairs of k: w (K / 2, ldw, 2), K even (padded with zeros; a too). a is
+// rounded to bf16, and VDPBF16PS adds the products.
 struct gemm_bf16 {
   size_t M, N, K;
   const float *a; // (M, lda)
@@ -86,11 +100,12 @@ struct kernels {
   bool (*supported)(void);    // does this CPU (and OS) have it
   size_t f32_mr, f32_nr;      // register tile of gemm_f32; f32_nr is the width weights are packed to
   size_t i8_mr, i8_nr, i8_kg; // register tile of gemm_i8; kg: how many k lie together
-  bool bf16_dot;              // gemm_bf16 rounds activations to bf16
+  bool bf16_dot;              // has gemm_bf16
 
   void (*gemm_f32)(const struct gemm_f32 *g);
   void (*gemm_i8)(const struct gemm_i8 *g);
-  void (*gemm_bf16)(const struct gemm_bf16 *g);
+  void (*gemm_half)(const struct gemm_half *g);
+  void (*gemm_bf16)(const struct gemm_bf16 *g); // NULL without bf16_dot
 
   // One row of activations to u8: lo = min(0, min x), hi = max(0, max x), scale = (hi - lo) / 255, zero = round(-lo /
   // scale), q = clamp(round(x / scale) + zero, 0, 255); x / scale is x * (1.0f / scale). An all-zero row: scale 1, zero
@@ -120,10 +135,7 @@ struct kernels {
   // sigmoid(t) = 1 / (1 + exp(-t)). c (n) is the state, replaced; h (n) the output.
   void (*lstm)(const float *x, const float *r, size_t n, float *c, float *h);
 
-  // Widening, exact: n consecutive values.
-  void (*unpack_f16)(const uint16_t *src, float *dst, size_t n);
-  void (*unpack_bf16)(const uint16_t *src, float *dst, size_t n);
-  // A panel of K rows and nr columns: dst[k][j] = (float)src[k][j] * scale[j]. nr is a multiple of 16.
+  // Widening. A panel of K rows and nr columns: dst[k][j] = (float)src[k][j] * scale[j]. nr is a multiple of 16.
   void (*unpack_i16)(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr);
   // A panel of 4-bit codes: row k is nr / 2 bytes, byte j holding column j in its low and column j + nr / 2 in its high
   // nibble. dst[k][j] = codebook[code] * absmax[(k0 + k) / block][j]; absmax (blocks, nr). nr is a multiple of 32.

@@ -147,15 +147,6 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
   _mm_storeu_si128((__m128i *)p, _mm_or_si128(bytes, _mm_loadu_si128((const __m128i *)p)));
 }
 
-static inline struct v16 v16_from_f16(const uint16_t *p) {
-  return (struct v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
-                      _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
-}
-static inline struct v16 v16_from_bf16(const uint16_t *p) {
-  __m256i lo = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-  __m256i hi = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
-  return (struct v16){_mm256_castsi256_ps(_mm256_slli_epi32(lo, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(hi, 16))};
-}
 static inline struct v16 v16_from_i16(const int16_t *p) {
   __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
   __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));

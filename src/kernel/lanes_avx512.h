@@ -125,13 +125,6 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
   _mm_storeu_si128((__m128i *)p, _mm_or_si128(_mm_movm_epi8(mask.m), _mm_loadu_si128((const __m128i *)p)));
 }
 
-static inline struct v16 v16_from_f16(const uint16_t *p) {
-  return (struct v16){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
-}
-static inline struct v16 v16_from_bf16(const uint16_t *p) {
-  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-  return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
-}
 static inline struct v16 v16_from_i16(const int16_t *p) {
   return (struct v16){_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)))};
 }

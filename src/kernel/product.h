@@ -1,4 +1,4 @@
-// product.h - what the float products of the vector tables share: the loops around a register tile, for f32 and bf16
+// product.h - what the float products of the vector tables share: the loops around a register tile, for f32 and 16-bit
 // weights. Columns in strips of one tile, k in blocks, rows in tiles; between blocks of k the sums rest in c as the
 // floats they are, so no blocking changes a bit.
 #ifndef PARE_KERNEL_PRODUCT_H
@@ -6,6 +6,8 @@
 
 #include "base/size.h"
 #include "kernel/kernel.h"
+
+enum weight_type { WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16 };
 
 // A place in the product: pointers to a tile's first elements.
 struct spot {
@@ -21,8 +23,8 @@ struct product {
   size_t M, N, K, lda, ldc;
   const float *a;
   const uint8_t *w;
-  size_t
-      w_k_bytes; // from one k to the next, on average: a pair of bf16 k lies in one row. A column is 4 bytes either way
+  size_t w_k_bytes;      // from one k to the next, on average: a pair of bf16 k may lie in one row
+  size_t w_column_bytes; // from one column to the next
   float *c;
   bool accumulate;
   const float *bias;
@@ -42,8 +44,24 @@ static inline struct product product_f32(const struct gemm_f32 *g) {
                           .a = g->a,
                           .w = (const uint8_t *)g->w,
                           .w_k_bytes = g->ldw * sizeof(float),
+                          .w_column_bytes = sizeof(float),
                           .c = g->c,
                           .accumulate = g->accumulate,
+                          .bias = g->bias,
+                          .act = g->act};
+}
+
+static inline struct product product_half(const struct gemm_half *g) {
+  return (struct product){.M = g->M,
+                          .N = g->N,
+                          .K = g->K,
+                          .lda = g->lda,
+                          .ldc = g->ldc,
+                          .a = g->a,
+                          .w = (const uint8_t *)g->w,
+                          .w_k_bytes = g->ldw * sizeof(uint16_t),
+                          .w_column_bytes = sizeof(uint16_t),
+                          .c = g->c,
                           .bias = g->bias,
                           .act = g->act};
 }
@@ -57,6 +75,7 @@ static inline struct product product_bf16(const struct gemm_bf16 *g) {
                           .a = g->a,
                           .w = (const uint8_t *)g->w,
                           .w_k_bytes = g->ldw * sizeof(uint16_t),
+                          .w_column_bytes = 2 * sizeof(uint16_t),
                           .c = g->c,
                           .accumulate = g->accumulate,
                           .bias = g->bias,
@@ -76,7 +95,7 @@ static inline void product_run(const struct product *p) {
       for (size_t m = 0, mr; m < p->M; m += mr) {
         mr = tile_rows(p->M - m, p->mr);
         struct spot s = {.a = p->a + m * p->lda + k,
-                         .w = p->w + k * p->w_k_bytes + n * 4,
+                         .w = p->w + k * p->w_k_bytes + n * p->w_column_bytes,
                          .c = p->c + m * p->ldc + n,
                          .kc = kc,
                          .width = width,

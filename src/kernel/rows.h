@@ -321,26 +321,6 @@ static inline float rows_softmax_exp(float *s, size_t n, float scale) {
 
 // --- widening
 
-static inline void rows_unpack_f16(const uint16_t *src, float *dst, size_t n) {
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) v16_store(dst + i, v16_from_f16(src + i));
-  if (i < n) {
-    uint16_t last[LANES] = {0};
-    memcpy(last, src + i, (n - i) * sizeof *src);
-    v16_store_n(dst + i, n - i, v16_from_f16(last));
-  }
-}
-
-static inline void rows_unpack_bf16(const uint16_t *src, float *dst, size_t n) {
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) v16_store(dst + i, v16_from_bf16(src + i));
-  if (i < n) {
-    uint16_t last[LANES] = {0};
-    memcpy(last, src + i, (n - i) * sizeof *src);
-    v16_store_n(dst + i, n - i, v16_from_bf16(last));
-  }
-}
-
 static inline void rows_unpack_i16(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr) {
   for (size_t j = 0; j < nr; j += LANES) {
     struct v16 by = v16_load(scale + j);

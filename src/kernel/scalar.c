@@ -138,17 +138,23 @@ static void scalar_gemm_f32(const struct gemm_f32 *g) {
   }
 }
 
-static void scalar_gemm_bf16(const struct gemm_bf16 *g) {
+static float float_of_f16(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+  if (exponent == 0) return copysignf((float)fraction * 0x1p-24f, float_of(sign)); // subnormal in f16, exact in f32
+  if (exponent == 31) return float_of(sign | 0x7f800000 | fraction << 13);
+  return float_of(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+}
+
+static void scalar_gemm_half(const struct gemm_half *g) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
-      float *c = &g->c[m * g->ldc + n];
-      float acc = g->accumulate ? *c : 0.0f;
+      float acc = 0.0f;
       for (size_t k = 0; k < g->K; k++) {
-        uint32_t w = g->w[(k / 2 * g->ldw + n) * 2 + k % 2];
-        acc = fmaf(g->a[m * g->lda + k], float_of(w << 16), acc);
+        uint16_t h = g->w[k * g->ldw + n];
+        acc = fmaf(g->a[m * g->lda + k], g->bf16 ? float_of((uint32_t)h << 16) : float_of_f16(h), acc);
       }
       if (g->bias) acc += g->bias[n];
-      *c = act_of(g->act, acc);
+      g->c[m * g->ldc + n] = act_of(g->act, acc);
     }
   }
 }
@@ -279,21 +285,6 @@ static void scalar_add(float *x, const float *y, size_t n) {
 
 // --- widening
 
-static float float_of_f16(uint16_t h) {
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-  if (exponent == 0) return copysignf((float)fraction * 0x1p-24f, float_of(sign)); // subnormal in f16, exact in f32
-  if (exponent == 31) return float_of(sign | 0x7f800000 | fraction << 13);
-  return float_of(sign | (exponent + 127 - 15) << 23 | fraction << 13);
-}
-
-static void scalar_unpack_f16(const uint16_t *src, float *dst, size_t n) {
-  for (size_t i = 0; i < n; i++) dst[i] = float_of_f16(src[i]);
-}
-
-static void scalar_unpack_bf16(const uint16_t *src, float *dst, size_t n) {
-  for (size_t i = 0; i < n; i++) dst[i] = float_of((uint32_t)src[i] << 16);
-}
-
 static void scalar_unpack_i16(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr) {
   for (size_t k = 0; k < K; k++) {
     for (size_t j = 0; j < nr; j++) dst[k * nr + j] = (float)src[k * nr + j] * scale[j];
@@ -327,7 +318,7 @@ const struct kernels kernels_scalar = {
     .bf16_dot = false,
     .gemm_f32 = scalar_gemm_f32,
     .gemm_i8 = scalar_gemm_i8,
-    .gemm_bf16 = scalar_gemm_bf16,
+    .gemm_half = scalar_gemm_half,
     .quantize_u8 = scalar_quantize_u8,
     .quantize_u8_fixed = scalar_quantize_u8_fixed,
     .mark_outliers = scalar_mark_outliers,
@@ -338,8 +329,6 @@ const struct kernels kernels_scalar = {
     .add = scalar_add,
     .act = scalar_act,
     .lstm = scalar_lstm,
-    .unpack_f16 = scalar_unpack_f16,
-    .unpack_bf16 = scalar_unpack_bf16,
     .unpack_i16 = scalar_unpack_i16,
     .unpack_nib = scalar_unpack_nib,
 };

@@ -105,6 +105,7 @@ void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struc
 void nn_attention_stored(struct nn_ctx *ctx, const struct nn_attention *a, const struct kvcache *c, size_t layer,
                          const size_t *slots) {
   assert(!a->causal);
+  for (size_t b = 0; b < a->B; b++) assert(c->len[slots[b]] > 0); // a softmax needs something to weigh
   attend(ctx, a, c, layer, slots);
 }
 

@@ -2,7 +2,8 @@
 // LLM.int8() adds, for the outlier columns O of the row's text, sum over O of x[k] w[k], in f32, to what the integers
 // give. Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so
 // neither the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K
-// block into thread scratch that stays in the second-level cache, and each widened block serves all rows of the job.
+// block into thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so
+// 16-bit floats, which the kernel widens in registers.
 #include <assert.h>
 #include <stdatomic.h>
 
@@ -11,6 +12,7 @@
 
 enum {
   LINEAR_K_BLOCK = 256,  // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
+  LINEAR_K_SHORT = 64,   // few rows: 16 KiB, which stay in L1 between widening and their one use
   LINEAR_ROW_BLOCK = 96, // a multiple of every register tile's height
 };
 
@@ -118,8 +120,9 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
   size_t n0 = panel * j->nr;
   float *scratch = j->scratch + thread * j->scratch_size;
   const float *bias = j->bias ? j->bias + n0 : NULL;
-  for (size_t k0 = 0; k0 < w->K; k0 += LINEAR_K_BLOCK) {
-    size_t kn = size_min(LINEAR_K_BLOCK, w->K - k0);
+  size_t most = M <= j->k->f32_mr && w->encoding->unpack_panel ? LINEAR_K_SHORT : LINEAR_K_BLOCK;
+  for (size_t k0 = 0; k0 < w->K; k0 += most) {
+    size_t kn = size_min(most, w->K - k0);
     const float *block = scratch;
     if (w->encoding->unpack_panel) {
       w->encoding->unpack_panel(j->k, w, panel, k0, kn, scratch);
@@ -160,6 +163,24 @@ static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t
   j->k->gemm_bf16(&g);
 }
 
+static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_half g = {.M = M,
+                        .N = size_min(j->nr, w->N - n0),
+                        .K = w->K,
+                        .a = j->in->x + m0 * j->in->K,
+                        .lda = j->in->K,
+                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .ldw = j->nr,
+                        .bf16 = w->encoding == &encoding_bf16,
+                        .c = j->y + m0 * w->N + n0,
+                        .ldc = w->N,
+                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .act = j->act};
+  j->k->gemm_half(&g);
+}
+
 static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
   return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
 }
@@ -188,6 +209,8 @@ static void run_job(void *context, size_t job, size_t thread) {
     integer_job(j, panel, m0, M, thread);
   } else if (uses_bf16_dot(j->k, j->w)) {
     bf16_job(j, panel, m0, M);
+  } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
+    half_job(j, panel, m0, M);
   } else {
     float_job(j, panel, m0, M, thread);
   }
@@ -209,8 +232,9 @@ static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear
   j->scratch_size = thread_floats(ctx->kernels);
   j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * j->scratch_size * sizeof(float));
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
-  bool widens = p->encoding->unpack_panel && !uses_bf16_dot(ctx->kernels, p);
-  j->row_block = j->shares || (widens && p->panels >= 2 * pool_threads(ctx->pool)) ? in->rows : LINEAR_ROW_BLOCK;
+  j->row_block = j->shares || (p->encoding->unpack_panel && p->panels >= 2 * pool_threads(ctx->pool))
+                     ? in->rows
+                     : LINEAR_ROW_BLOCK;
   pool_run(ctx->pool, run_job, j, p->panels * size_ceil_div(in->rows, j->row_block));
   arena_reset(ctx->arena, mark);
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;

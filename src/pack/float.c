@@ -1,6 +1,6 @@
 // float.c - plain floating-point weights: f32, f16, bf16. Packed: (K, nr) panels of the same type, so memory stays 4 or
-// 2 bytes a weight; 16-bit panels are widened K block by K block on the way into the f32 kernel (exact, so every table
-// gives the same bits). bf16 on a table with bf16_dot and even K: pairs of k together, (K / 2, nr, 2), for VDPBF16PS.
+// 2 bytes a weight; the kernel widens 16-bit panels as it multiplies (exact, so every table gives the same bits). bf16
+// on a table with bf16_dot and even K: pairs of k together, (K / 2, nr, 2), for VDPBF16PS.
 #include <string.h>
 
 #include "base/size.h"
@@ -115,15 +115,6 @@ static void pack_bf16(const struct kernels *k, const struct stored *s, struct ar
 static const uint16_t *half_panel(const struct packed *w, size_t panel) {
   return (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes);
 }
-static void unpack_f16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
-                       float *out) {
-  k->unpack_f16(half_panel(w, panel) + k0 * k->f32_nr, out, kn * k->f32_nr);
-}
-static void unpack_bf16(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
-                        float *out) {
-  k->unpack_bf16(half_panel(w, panel) + k0 * k->f32_nr, out, kn * k->f32_nr);
-}
-
 static void packed_row_f32(const struct kernels *k, const struct packed *w, size_t n, float *out) {
   const float *panel = (const float *)(const void *)(w->data + n / k->f32_nr * w->panel_bytes);
   for (size_t kk = 0; kk < w->K; kk++) out[kk] = panel[kk * k->f32_nr + n % k->f32_nr];
@@ -149,12 +140,10 @@ const struct encoding encoding_f16 = {.name = "f16",
                                       .row = row_f16,
                                       .packed_bytes = packed_bytes_half,
                                       .pack = pack_f16,
-                                      .unpack_panel = unpack_f16,
                                       .packed_row = packed_row_f16};
 const struct encoding encoding_bf16 = {.name = "bf16",
                                        .layout = layout_bf16,
                                        .row = row_bf16,
                                        .packed_bytes = packed_bytes_half,
                                        .pack = pack_bf16,
-                                       .unpack_panel = unpack_bf16,
                                        .packed_row = packed_row_bf16};

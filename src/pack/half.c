@@ -1,4 +1,4 @@
-// half.c - 16-bit floats, one value at a time (kernels widen whole rows). IEEE 754-2019 binary16, and bfloat16.
+// half.c - 16-bit floats, one value at a time (kernels widen as they multiply). IEEE 754-2019 binary16, and bfloat16.
 #include <string.h>
 
 #include "pack/pack.h"

@@ -82,7 +82,7 @@ struct encoding {
   // Bytes of memory pack() takes from the arena.
   size_t (*packed_bytes)(const struct kernels *k, size_t N, size_t K);
   void (*pack)(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out);
-  // Float encodings: rows k0 .. k0 + kn of panel p as (kn, nr) f32. NULL: the panel is f32 already, or `integer`.
+  // Float encodings: rows k0 .. k0 + kn of panel p as (kn, nr) f32. NULL: a kernel reads the panel as it is.
   void (*unpack_panel)(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out);
   // Row n (one output's K weights) of the packed form as f32: a tied embedding reads it so that one copy serves both.
   void (*packed_row)(const struct kernels *k, const struct packed *w, size_t n, float *out);

@@ -192,12 +192,37 @@ static void quantized_with_batch_norm_is_refused(void **state) {
   dir_discard(&dir);
 }
 
+// The root of a negative variance is no number; the file says so by name, not the answers by being none.
+static void negative_variance_is_refused(void **state) {
+  (void)state;
+  static const float below[256] = {[3] = -1};
+  struct pare_error err = {0};
+  struct tensors source;
+  json_t *config = json_load_file(DATA "/two-layers/config.json", 0, NULL);
+  must(tensors_open(DATA "/two-layers", &source, &err), &err);
+  struct changed c = {.count = 0};
+  take_all(&c, &source, "");
+  size_t changed = 0;
+  for (size_t i = 0; i < c.count; i++) {
+    if (strcmp(c.list[i].name, "1.layers.0.0.running_var") != 0) continue;
+    assert_true(c.list[i].bytes <= sizeof below && c.list[i].dtype == DTYPE_F32);
+    c.list[i].data = (const uint8_t *)below;
+    changed++;
+  }
+  assert_int_equal(changed, 1);
+  assert_int_equal(open_written(&c, config, &err), PARE_DATA);
+  assert_non_null(strstr(err.text, "tensor 1.layers.0.2.weight and its batch norm: a value is not a number"));
+  tensors_close(&source);
+  json_decref(config);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_fastai),
                                      cmocka_unit_test(every_scheme_gives_the_same_bits),
                                      cmocka_unit_test(answers_do_not_depend_on_blocks_or_groups),
                                      cmocka_unit_test(outlier_columns_are_each_steps_own),
                                      cmocka_unit_test(others_are_refused_by_name),
-                                     cmocka_unit_test(quantized_with_batch_norm_is_refused)};
+                                     cmocka_unit_test(quantized_with_batch_norm_is_refused),
+                                     cmocka_unit_test(negative_variance_is_refused)};
   return cmocka_run_group_tests(tests, same_bits_setup, same_bits_teardown);
 }

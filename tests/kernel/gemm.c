@@ -1,9 +1,12 @@
-// Float products: every table gives scalar's bits, at every size, stride, activation and way of splitting K; nothing
-// outside the operands is read or written. bf16 dot products, which round differently, are held to a tolerance.
+// Float products: every table gives scalar's bits, at every size, stride, activation and way of splitting K; products
+// that widen give the bits of widening first; nothing outside the operands is read or written. bf16 dot products, which
+// round differently, are held to a tolerance.
 #include "guard.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+#include "pack/pack.h"
 
 enum { MAX_BYTES = 1 << 21 };
 
@@ -147,56 +150,119 @@ static void test_f32_split_k(void **state) {
   }
 }
 
-static float widen_bf16(uint16_t h) {
-  uint32_t u = (uint32_t)h << 16;
-  float x;
-  memcpy(&x, &u, sizeof x);
-  return x;
+// Any finite weight of 16 bits; w has whole rows, c has not.
+static struct gemm_half make_half(struct blocks *b, const struct shape *s, bool bf16, struct rng *r) {
+  struct gemm_half g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldc = s->N + 1, .bf16 = bf16};
+  g.ldw = (s->N + 15) / 16 * 16;
+  float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
+  uint16_t *w = guard_take(&b->w, s->K * g.ldw * sizeof *w);
+  float *bias = guard_take(&b->bias, s->N * sizeof *bias);
+  for (size_t m = 0; m < s->M; m++) test_floats(r, a + m * g.lda, s->K);
+  const uint16_t top = bf16 ? 0x6000 : 0x7c00; // these bits together: too large for a finite sum
+  for (size_t i = 0; i < s->K * g.ldw; i++) {
+    do {
+      w[i] = (uint16_t)rng_next(r);
+    } while ((w[i] & top) == top);
+    if (bf16 && rng_below(r, 512)) w[i] = (uint16_t)((w[i] & 0x83ff) | 0x3c00); // mostly 2^-7 to 2, so that all count
+  }
+  test_floats(r, bias, s->N);
+  g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.act = s->act;
+  return g;
 }
 
-static uint16_t round_bf16(float x) { // half to even; finite
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+// What scalar makes of the widened weights, left in b->want.
+static void widen_then_multiply(struct blocks *b, const struct gemm_half *g) {
+  size_t n = g->K * g->ldw;
+  float *w = malloc(n * sizeof *w);
+  assert_non_null(w);
+  for (size_t i = 0; i < n; i++) w[i] = g->bf16 ? bf16_to_f32(g->w[i]) : f16_to_f32(g->w[i]);
+  scalar_table()->gemm_f32(&(struct gemm_f32){.M = g->M,
+                                              .N = g->N,
+                                              .K = g->K,
+                                              .a = g->a,
+                                              .lda = g->lda,
+                                              .w = w,
+                                              .ldw = g->ldw,
+                                              .c = (float *)b->want.start,
+                                              .ldc = g->ldc,
+                                              .bias = g->bias,
+                                              .act = g->act});
+  free(w);
 }
 
-static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r, bool wide) {
+// All 65536 values, times 1. A NaN stays a NaN; its payload is not promised.
+static void test_half_values(void **state) {
+  (void)state;
+  enum { ALL = 65536, COLUMNS = 64 };
+  static const float one = 1;
+  uint16_t w[COLUMNS];
+  size_t next = 0;
+  for (const struct kernels *t; (t = next_table(&next));) {
+    for (size_t first = 0; first < 2 * ALL; first += COLUMNS) {
+      bool bf16 = first >= ALL;
+      float c[COLUMNS];
+      for (size_t i = 0; i < COLUMNS; i++) w[i] = (uint16_t)(first + i);
+      t->gemm_half(&(struct gemm_half){
+          .M = 1, .N = COLUMNS, .K = 1, .a = &one, .lda = 1, .w = w, .ldw = COLUMNS, .bf16 = bf16, .c = c});
+      for (size_t i = 0; i < COLUMNS; i++) {
+        float want = bf16 ? bf16_to_f32(w[i]) : f16_to_f32(w[i]);
+        if (c[i] != want && !(isnan(c[i]) && isnan(want)))
+          fail_msg("%s: %s %04x is %a, got %a", t->name, bf16 ? "bf16" : "f16", w[i], (double)want, (double)c[i]);
+      }
+    }
+  }
+}
+
+// What the other tests compare with: zeros, both ends of the subnormals, normal values, the largest, infinities.
+static void test_f16_values(void **state) {
+  (void)state;
+  static const uint16_t from[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x3c00,
+                                  0xc000, 0x3555, 0x7bff, 0x7c00, 0xfc00};
+  static const float want[] = {0.0f,  -0.0f,       0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 1.0f,
+                               -2.0f, 0x1.554p-2f, 65504.0f, INFINITY,      -INFINITY};
+  enum { COUNT = sizeof from / sizeof *from };
+  float got[COUNT];
+  for (size_t i = 0; i < COUNT; i++) got[i] = f16_to_f32(from[i]);
+  check_same_floats("f16_to_f32", "values", got, want, COUNT);
+}
+
+static void test_half_same_bits(void **state) {
+  struct blocks *b = *state;
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 3);
+  for (size_t i = 0; i < TEST_ROWS * TEST_SIZES * 6; i++) {
+    static const size_t ks[] = {1, 2, 17, 128, 515, 1025};
+    struct shape s = shape_number(i / 2, test_rows[i / 6 % TEST_ROWS], test_sizes[i / 6 / TEST_ROWS], ks[i % 6]);
+    s.accumulate = false;
+    for (size_t bf16 = 0; bf16 < 2; bf16++) {
+      struct gemm_half g = make_half(b, &s, bf16, &r);
+      fill_c(&b->want, &s, g.ldc, 0);
+      widen_then_multiply(b, &g);
+      size_t next = 0;
+      for (const struct kernels *t; (t = next_table(&next));) {
+        fill_c(&b->got, &s, g.ldc, 0);
+        g.c = (float *)b->got.start;
+        t->gemm_half(&g);
+        check_c(b, t->name, &s, g.ldc);
+      }
+    }
+  }
+}
+
+static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
   struct gemm_bf16 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
   float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
   uint16_t *w = guard_take(&b->w, matrix_bytes(s->K / 2, s->N * 2, g.ldw * 2, sizeof *w));
   float *bias = guard_take(&b->bias, s->N * sizeof *bias);
   for (size_t m = 0; m < s->M; m++) {
-    for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = wide ? test_float(r) : rng_normal(r);
+    for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = rng_normal(r);
   }
   for (size_t k = 0; k < s->K / 2; k++) {
-    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = round_bf16(wide ? test_float(r) : rng_normal(r));
+    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = bf16_from_f32(rng_normal(r));
   }
   test_floats(r, bias, s->N);
   g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.accumulate = s->accumulate, g.act = s->act;
   return g;
-}
-
-static void test_bf16_same_bits(void **state) {
-  struct blocks *b = *state;
-  struct rng r;
-  rng_seed(&r, TEST_SEED + 3);
-  for (size_t i = 0; i < TEST_ROWS * TEST_SIZES * 5; i++) {
-    static const size_t ks[] = {2, 16, 34, 128, 516};
-    struct shape s = shape_number(i, test_rows[i / 5 % TEST_ROWS], test_sizes[i / 5 / TEST_ROWS], ks[i % 5]);
-    uint64_t seed = rng_next(&r);
-    struct gemm_bf16 g = make_bf16(b, &s, &r, true);
-    fill_c(&b->want, &s, g.ldc, seed);
-    g.c = (float *)b->want.start;
-    scalar_table()->gemm_bf16(&g);
-    size_t next = 1;
-    for (const struct kernels *t; (t = next_table(&next));) {
-      if (t->bf16_dot) continue;
-      fill_c(&b->got, &s, g.ldc, seed);
-      g.c = (float *)b->got.start;
-      t->gemm_bf16(&g);
-      check_c(b, t->name, &s, g.ldc);
-    }
-  }
 }
 
 // |got - exact| against exact products of the rounded operands: K roundings of partial sums, each at most 2^-24 of the
@@ -206,8 +272,8 @@ static void check_dot(struct blocks *b, const struct gemm_bf16 *g, const char *t
     for (size_t n = 0; n < g->N; n++) {
       double sum = 0, size = 0;
       for (size_t k = 0; k < g->K; k++) {
-        double w = (double)widen_bf16(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
-        double product = (double)widen_bf16(round_bf16(g->a[m * g->lda + k])) * w;
+        double w = (double)bf16_to_f32(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
+        double product = (double)bf16_to_f32(bf16_from_f32(g->a[m * g->lda + k])) * w;
         sum += product, size += fabs(product);
       }
       if (g->bias) sum += (double)g->bias[n], size += fabs((double)g->bias[n]);
@@ -226,7 +292,7 @@ static void test_bf16_dot(void **state) {
   for (size_t i = 0; i < TEST_ROWS * TEST_SIZES; i++) {
     static const size_t ks[] = {2, 16, 34, 128, 516, 1028};
     struct shape s = {.M = test_rows[i % TEST_ROWS], .N = test_sizes[i / TEST_ROWS], .K = ks[i % 6], .has_bias = i % 2};
-    struct gemm_bf16 g = make_bf16(b, &s, &r, false);
+    struct gemm_bf16 g = make_bf16(b, &s, &r);
     size_t next = 0;
     for (const struct kernels *t; (t = next_table(&next));) {
       if (!t->bf16_dot) continue;
@@ -250,8 +316,10 @@ static void test_bf16_dot(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_f32_same_bits),  cmocka_unit_test(test_f32_block_edges), cmocka_unit_test(test_f32_split_k),
-      cmocka_unit_test(test_bf16_same_bits), cmocka_unit_test(test_bf16_dot),
+      cmocka_unit_test(test_f32_same_bits), cmocka_unit_test(test_f32_block_edges),
+      cmocka_unit_test(test_f32_split_k),   cmocka_unit_test(test_half_values),
+      cmocka_unit_test(test_f16_values),    cmocka_unit_test(test_half_same_bits),
+      cmocka_unit_test(test_bf16_dot),
   };
   return cmocka_run_group_tests(tests, open_blocks, close_blocks);
 }

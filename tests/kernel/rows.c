@@ -264,58 +264,6 @@ static void test_quantize_u8_values(void **state) {
   }
 }
 
-// All 65536 values at once, then every length at a guard page. A NaN stays a NaN; its payload is not promised.
-static void check_widened(const struct kernels *t, const float *got, const float *want, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    if (isnan(got[i]) && isnan(want[i])) continue;
-    check_same_floats(t->name, "widened", &got[i], &want[i], 1);
-  }
-}
-
-static void test_unpack_halves(void **state) {
-  enum { ALL = 65536 };
-  uint16_t *src = malloc(ALL * sizeof *src);
-  float *want = malloc(ALL * sizeof *want), *got = malloc(ALL * sizeof *got);
-  struct blocks *b = *state;
-  assert_true(src && want && got);
-  for (size_t i = 0; i < ALL; i++) src[i] = (uint16_t)i;
-  size_t next = 1;
-  for (const struct kernels *t; (t = next_table(&next));) {
-    scalar_table()->unpack_f16(src, want, ALL);
-    t->unpack_f16(src, got, ALL);
-    check_widened(t, got, want, ALL);
-    scalar_table()->unpack_bf16(src, want, ALL);
-    t->unpack_bf16(src, got, ALL);
-    check_widened(t, got, want, ALL);
-    for (size_t i = 0; i < TEST_SIZES; i++) {
-      size_t n = test_sizes[i];
-      uint16_t *from = guard_take(&b->in, n * sizeof *from);
-      for (size_t k = 0; k < n; k++) from[k] = (uint16_t)(k * 97 + 5);
-      scalar_table()->unpack_f16(from, guard_take(&b->want, n * sizeof *got), n);
-      t->unpack_f16(from, guard_take(&b->got, n * sizeof *got), n);
-      check(b, t, "unpack_f16", n, 0);
-      scalar_table()->unpack_bf16(from, guard_take(&b->want, n * sizeof *got), n);
-      t->unpack_bf16(from, guard_take(&b->got, n * sizeof *got), n);
-      check(b, t, "unpack_bf16", n, 0);
-    }
-  }
-  free(src);
-  free(want);
-  free(got);
-}
-
-static void test_unpack_f16_values(void **state) {
-  (void)state;
-  static const uint16_t from[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x3c00,
-                                  0xc000, 0x3555, 0x7bff, 0x7c00, 0xfc00};
-  static const float want[] = {0.0f,  -0.0f,       0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 1.0f,
-                               -2.0f, 0x1.554p-2f, 65504.0f, INFINITY,      -INFINITY};
-  enum { COUNT = sizeof from / sizeof *from };
-  float got[COUNT];
-  scalar_table()->unpack_f16(from, got, COUNT);
-  check_same_floats("scalar", "f16 values", got, want, COUNT);
-}
-
 static void test_unpack_panels(void **state) {
   struct blocks *b = *state;
   struct rng r;
@@ -377,8 +325,6 @@ int main(void) {
       cmocka_unit_test(test_quantize_u8),
       cmocka_unit_test(test_quantize_u8_rounding),
       cmocka_unit_test(test_quantize_u8_values),
-      cmocka_unit_test(test_unpack_halves),
-      cmocka_unit_test(test_unpack_f16_values),
       cmocka_unit_test(test_unpack_panels),
       cmocka_unit_test(test_unpack_nib_layout),
   };
