@@ -17,8 +17,11 @@ enum pare_status error_set(struct pare_error *err, enum pare_status code, const 
   size_t len = strlen(err->text);
   for (size_t i = 0; i < len;) {
     size_t n = utf8_sequence_len((const unsigned char *)err->text + i, len - i);
-    bool control = n == 1 && ((unsigned char)err->text[i] < 0x20 || err->text[i] == 0x7f);
-    if (n == 0 || control) {
+    const unsigned char *c = (const unsigned char *)err->text + i;
+    bool control = n == 1 && (c[0] < 0x20 || c[0] == 0x7f);
+    bool control8 = n == 2 && c[0] == 0xC2 && c[1] < 0xA0; // U+0080 to U+009F: terminals take U+009B for ESC [
+    if (control8) err->text[i + 1] = '?';
+    if (n == 0 || control || control8) {
       err->text[i] = '?';
       n = 1;
     }

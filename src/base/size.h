@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // *out = a * b (or a + b); false, with *out untouched in meaning, when it does not fit.
 static inline bool size_mul(size_t a, size_t b, size_t *out) {
@@ -24,6 +25,13 @@ static inline size_t size_min(size_t a, size_t b) {
 }
 static inline size_t size_max(size_t a, size_t b) {
   return a > b ? a : b;
+}
+
+// The unsigned number of `bytes` (at most 8) bytes at p, least significant first: how files write sizes.
+static inline uint64_t size_read_le(const uint8_t *p, size_t bytes) {
+  uint64_t n = 0;
+  for (size_t i = bytes; i > 0; i--) n = n << 8 | p[i - 1];
+  return n;
 }
 
 #endif

@@ -23,6 +23,11 @@ bool yaml_node_number(const yaml_node_t *node, double *out) {
   return *end == 0 && isfinite(*out);
 }
 
+static enum pare_status unreadable(const char *path, const yaml_parser_t *parser, struct pare_error *err) {
+  return error_set(err, PARE_DATA, "%s:%d: expected YAML or JSON, found: %s", path, (int)parser->problem_mark.line + 1,
+                   parser->problem ? parser->problem : "unreadable text");
+}
+
 static enum pare_status parse(const char *path, const struct mapping *file, yaml_document_t *out,
                               struct pare_error *err) {
   yaml_parser_t parser;
@@ -30,8 +35,7 @@ static enum pare_status parse(const char *path, const struct mapping *file, yaml
   yaml_parser_set_input_string(&parser, file->len ? file->data : (const unsigned char *)"", file->len);
   enum pare_status status = PARE_OK;
   if (!yaml_parser_load(&parser, out)) {
-    status = error_set(err, PARE_DATA, "%s:%d: expected YAML or JSON, found: %s", path,
-                       (int)parser.problem_mark.line + 1, parser.problem ? parser.problem : "unreadable text");
+    status = unreadable(path, &parser, err);
     yaml_parser_delete(&parser);
     return status;
   }
@@ -41,6 +45,8 @@ static enum pare_status parse(const char *path, const struct mapping *file, yaml
     if (second)
       status = error_set(err, PARE_DATA, "%s:%d: expected one document, found a second", path, yaml_node_line(second));
     yaml_document_delete(&more);
+  } else {
+    status = unreadable(path, &parser, err);
   }
   yaml_parser_delete(&parser);
   if (status) yaml_document_delete(out);
@@ -169,6 +175,7 @@ static enum pare_status refuse_aliases(struct reader *r) {
   size_t count = (size_t)(r->document.nodes.top - r->document.nodes.start);
   unsigned char *seen = calloc(count + 1, 1);
   if (!seen) return error_no_memory(r->err);
+  seen[1] = 1; // the root, which nothing holds
   enum pare_status status = PARE_OK;
   for (size_t i = 0; !status && i < count; i++) {
     const yaml_node_t *node = &r->document.nodes.start[i];

@@ -21,12 +21,6 @@ static enum pare_status bad_entry(const struct archive *a, const char *name, con
   return error_set(err, PARE_DATA, "%s: zip entry '%.100s': %s", a->file, name, what);
 }
 
-static uint64_t le(const uint8_t *p, size_t bytes) {
-  uint64_t n = 0;
-  for (size_t i = bytes; i > 0; i--) n = n << 8 | p[i - 1];
-  return n;
-}
-
 // Where the list of entries lies: [begin, begin + len) of the file, count entries.
 struct directory {
   uint64_t begin, len, count;
@@ -38,16 +32,17 @@ static bool find_directory(const uint8_t *bytes, size_t len, struct directory *o
   enum { END = 22, COMMENT_MAX = 65535, LOCATOR = 20, END64 = 56 };
   if (len < END) return false;
   size_t at = len - END, last = at > COMMENT_MAX ? at - COMMENT_MAX : 0;
-  while (memcmp(bytes + at, "PK\5\6", 4) != 0 || le(bytes + at + 20, 2) != len - END - at) {
+  while (memcmp(bytes + at, "PK\5\6", 4) != 0 || size_read_le(bytes + at + 20, 2) != len - END - at) {
     if (at-- == last) return false;
   }
   const uint8_t *end = bytes + at;
-  *out = (struct directory){le(end + 16, 4), le(end + 12, 4), le(end + 10, 2)};
+  *out = (struct directory){size_read_le(end + 16, 4), size_read_le(end + 12, 4), size_read_le(end + 10, 2)};
   if (at >= LOCATOR && memcmp(end - LOCATOR, "PK\6\7", 4) == 0) {
-    uint64_t place = le(end - LOCATOR + 8, 8);
+    uint64_t place = size_read_le(end - LOCATOR + 8, 8);
     if (place > at - LOCATOR || at - LOCATOR - place < END64 || memcmp(bytes + place, "PK\6\6", 4) != 0) return false;
     at = (size_t)place;
-    *out = (struct directory){le(bytes + at + 48, 8), le(bytes + at + 40, 8), le(bytes + at + 32, 8)};
+    *out = (struct directory){size_read_le(bytes + at + 48, 8), size_read_le(bytes + at + 40, 8),
+                              size_read_le(bytes + at + 32, 8)};
   }
   return out->begin <= at && out->len <= at - out->begin;
 }
@@ -56,12 +51,12 @@ static bool find_directory(const uint8_t *bytes, size_t len, struct directory *o
 static bool read_zip64(const uint8_t *extra, size_t len, uint64_t *size, uint64_t *packed, uint64_t *offset) {
   uint64_t *const fields[] = {size, packed, offset};
   while (len >= 4) {
-    size_t id = (size_t)le(extra, 2), n = (size_t)le(extra + 2, 2), at = 4;
+    size_t id = (size_t)size_read_le(extra, 2), n = (size_t)size_read_le(extra + 2, 2), at = 4;
     if (n > len - 4) return false;
     for (size_t i = 0; id == 1 && i < 3; i++) {
       if (*fields[i] != UINT32_MAX) continue;
       if (at + 8 > n + 4) return false;
-      *fields[i] = le(extra + at, 8);
+      *fields[i] = size_read_le(extra + at, 8);
       at += 8;
     }
     extra += n + 4;
@@ -76,10 +71,10 @@ static uint64_t content_begin(const uint8_t *bytes, uint64_t limit, uint64_t off
   enum { HEADER = 30 }; // 8 method, 26 length of the name, 28 of extra fields
   if (offset > limit || limit - offset < HEADER + name_len) return 0;
   const uint8_t *h = bytes + offset;
-  if (memcmp(h, "PK\3\4", 4) != 0 || le(h + 8, 2) != method || le(h + 26, 2) != name_len ||
+  if (memcmp(h, "PK\3\4", 4) != 0 || size_read_le(h + 8, 2) != method || size_read_le(h + 26, 2) != name_len ||
       memcmp(h + HEADER, name, name_len) != 0)
     return 0;
-  return offset + HEADER + name_len + le(h + 28, 2);
+  return offset + HEADER + name_len + size_read_le(h + 28, 2);
 }
 
 // The directory's entry at p: 8 flags, 10 method, 16 CRC-32, 20 and 24 sizes, 28, 30 and 32 lengths of name, extra
@@ -89,9 +84,9 @@ static enum pare_status read_entry(struct archive *a, const uint8_t *bytes, uint
                                    struct pare_error *err) {
   enum { HEADER = 46 };
   char name[NAME_MAX_BYTES + 1];
-  size_t name_len = (size_t)le(p + 28, 2), extra_len = (size_t)le(p + 30, 2);
-  uint64_t flags = le(p + 8, 2), method = le(p + 10, 2), packed = le(p + 20, 4), size = le(p + 24, 4),
-           offset = le(p + 42, 4);
+  size_t name_len = (size_t)size_read_le(p + 28, 2), extra_len = (size_t)size_read_le(p + 30, 2);
+  uint64_t flags = size_read_le(p + 8, 2), method = size_read_le(p + 10, 2), packed = size_read_le(p + 20, 4),
+           size = size_read_le(p + 24, 4), offset = size_read_le(p + 42, 4);
   if (name_len == 0 || name_len > NAME_MAX_BYTES || memchr(p + HEADER, 0, name_len))
     return error_set(err, PARE_DATA, "%s: zip entry %zu: a name of 1 to %d bytes expected", a->file, a->count,
                      NAME_MAX_BYTES);
@@ -107,7 +102,7 @@ static enum pare_status read_entry(struct archive *a, const uint8_t *bytes, uint
   if (begin > limit || packed > limit - begin) return bad_entry(a, name, "it does not lie in the file", err);
   struct archive_entry e = {.packed = (size_t)packed,
                             .size = (size_t)size,
-                            .crc = (uint32_t)le(p + 16, 4),
+                            .crc = (uint32_t)size_read_le(p + 16, 4),
                             .deflated = method == Z_DEFLATED,
                             .raw = bytes + begin};
   if (!e.deflated && e.packed != e.size) return bad_entry(a, name, "a stored entry has two sizes", err);
@@ -134,7 +129,9 @@ static enum pare_status read_entries(struct archive *a, const uint8_t *bytes, co
   if (!(a->entries = calloc(n + 1, sizeof *a->entries))) return error_no_memory(err);
   const uint8_t *p = bytes + d->begin;
   for (size_t i = 0; i < n; i++) {
-    size_t len = left < HEADER ? 0 : HEADER + (size_t)(le(p + 28, 2) + le(p + 30, 2) + le(p + 32, 2));
+    size_t len = left < HEADER
+                     ? 0
+                     : HEADER + (size_t)(size_read_le(p + 28, 2) + size_read_le(p + 30, 2) + size_read_le(p + 32, 2));
     if (left < HEADER || len > left || memcmp(p, "PK\1\2", 4) != 0)
       return error_set(err, PARE_DATA, "%s: the zip directory is damaged at entry %zu", a->file, i);
     enum pare_status s = read_entry(a, bytes, d->begin, p, err);

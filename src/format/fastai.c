@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "base/utf8.h"
 
 struct export {
   const struct pickle_value *root;
@@ -102,6 +103,14 @@ static enum pare_status check_model(const struct export *e, const struct pickle_
   return PARE_OK;
 }
 
+// Heads have two or three blocks of three layers; an export's nodes are shared, so longer ones could take for ever.
+enum { MAX_PARTS = 64 };
+
+static enum pare_status check_count(const struct export *e, const char *what, size_t count) {
+  if (count <= MAX_PARTS) return PARE_OK;
+  return error_set(e->err, PARE_DATA, "%s: %zu %s, expected at most %d", e->file, count, what, MAX_PARTS);
+}
+
 // Output sizes of the head's linear layers but the last, which is the labels'; *labels is that one.
 static enum pare_status read_head(const struct export *e, const struct pickle_value *head, json_t *config,
                                   int64_t *labels) {
@@ -109,11 +118,15 @@ static enum pare_status read_head(const struct export *e, const struct pickle_va
   json_t *sizes = json_array();
   json_object_set_new(config, "head_layers", sizes);
   *labels = -1;
+  enum pare_status s = check_count(e, "blocks of its head", blocks.count / 2);
+  if (s) return s;
   for (size_t i = 0; i + 1 < blocks.count; i += 2) {
     const struct pickle_value *block = blocks.items[i + 1];
     if (!is_class(block, "LinBnDrop")) return other_class(e, "model[1].layers", "LinBnDrop", block);
     struct pickle_seq parts = pickle_pairs(pickle_state(block, "_modules"));
     const struct pickle_value *linear = NULL;
+    s = check_count(e, "layers in a block of its head", parts.count / 2);
+    if (s) return s;
     for (size_t k = 0; k + 1 < parts.count; k += 2)
       if (pickle_is_object(parts.items[k + 1], "torch.nn.modules.linear", "Linear")) linear = parts.items[k + 1];
     if (*labels >= 0) json_array_append_new(sizes, json_integer(*labels));
@@ -226,6 +239,8 @@ static bool is_reverse(const struct pickle_value *v) {
 static enum pare_status check_transforms(const struct export *e, json_t *config) {
   struct pickle_seq all = transforms(e, 0);
   bool after = false;
+  enum pare_status s = check_count(e, "transforms of its texts", all.count);
+  if (s) return s;
   for (size_t i = 0; i < all.count; i++) {
     const struct pickle_value *t = all.items[i];
     if (is_class(t, "Tokenizer")) {
@@ -284,7 +299,8 @@ static enum pare_status read_rules(const struct export *e, const struct pickle_v
     if (rule->kind != PICKLE_GLOBAL || !pickle_text_is(rule->global.module, "fastai.text.core"))
       return error_set(e->err, PARE_UNAVAILABLE,
                        "%s: tokenizer rule %zu is not one of fastai's own: what it does cannot be known", e->file, i);
-    json_array_append_new(names, json_stringn(rule->global.name.bytes, rule->global.name.len));
+    if (json_array_append_new(names, json_stringn(rule->global.name.bytes, rule->global.name.len)) != 0)
+      return error_set(e->err, PARE_DATA, "%s: the name of tokenizer rule %zu: UTF-8 text expected", e->file, i);
   }
   // The rules on tokens work on the training texts alone: Tokenizer.encodes, which predictions go through, has none.
   json_object_set_new(out, "post_rules", json_array());
@@ -318,7 +334,7 @@ enum pare_status fastai_tokenizer(const struct pickle_value *root, const char *f
   if (!tokenizer) return missing(&e, "tokenizer");
   if (!is_class(tok, "SpacyTokenizer")) return other_class(&e, "tokenizer", "SpacyTokenizer (WordTokenizer)", tok);
   struct pickle_text lang = language(tok);
-  if (!lang.len) return missing(&e, "language of its tokenizer");
+  if (!lang.len || utf8_first_bad(lang.bytes, lang.len) < lang.len) return missing(&e, "language of its tokenizer");
   *out = json_pack("{s:s, s:s%}", "type", "fastai", "lang", lang.bytes, lang.len);
   if (!*out) return error_no_memory(err);
   enum pare_status s = read_rules(&e, tokenizer, *out);

@@ -294,6 +294,7 @@ static enum pare_status op_setitem(struct vm *vm) {
 
 static enum pare_status make_global(struct vm *vm, struct pickle_text module, struct pickle_text name, node *out) {
   enum pare_status s;
+  *out = NULL;
   if (!pickle_global_allowed(module, name))
     return vm_fail(
         vm, "it names %.*s.%.*s, which is neither data nor part of torch or fastai: refused, nothing was run",

@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "format/pickle_vm.h"
 
 enum pare_status vm_bytes(struct vm *vm, uint64_t len, const uint8_t **out) {
   size_t left = (size_t)(vm->end - vm->at);
+  *out = vm->at;
   if (len > left)
     return vm_fail(vm, "instruction 0x%02x wants %llu bytes, %zu are left; truncated?", *vm->op,
                    (unsigned long long)len, left);
-  *out = vm->at;
   vm->at += len;
   return PARE_OK;
 }
@@ -18,8 +19,7 @@ enum pare_status vm_bytes(struct vm *vm, uint64_t len, const uint8_t **out) {
 enum pare_status vm_uint(struct vm *vm, size_t bytes, uint64_t *out) {
   const uint8_t *p;
   enum pare_status s = vm_bytes(vm, bytes, &p);
-  *out = 0;
-  for (size_t i = bytes; !s && i > 0; i--) *out = *out << 8 | p[i - 1];
+  if (!s) *out = size_read_le(p, bytes);
   return s;
 }
 

@@ -51,8 +51,7 @@ static enum pare_status load_header(const uint8_t *bytes, size_t len, struct par
     return error_set(p->err, PARE_DATA, "%s: %zu bytes, too short for the 8-byte header length of safetensors", p->file,
                      len);
   }
-  uint64_t header_len = 0;
-  for (int i = LENGTH_BYTES - 1; i >= 0; i--) header_len = header_len << 8 | bytes[i];
+  uint64_t header_len = size_read_le(bytes, LENGTH_BYTES);
   if (header_len > SAFETENSORS_HEADER_MAX) {
     return error_set(p->err, PARE_DATA, "%s: byte 0: header length %llu, at most %d expected; not a safetensors file?",
                      p->file, (unsigned long long)header_len, SAFETENSORS_HEADER_MAX);

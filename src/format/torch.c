@@ -41,14 +41,15 @@ static enum pare_status find_prefix(struct torch_file *f, struct archive_entry *
   return error_set(err, PARE_DATA, "%s: a zip archive without NAME/data.pkl: not written by torch.save", f->file);
 }
 
-static struct archive_entry *find_entry(const struct torch_file *f, const char *format, int key_len, const char *key) {
+// PREFIX/folder + key; NULL when there is no such entry, as for any key longer than the name of one.
+static struct archive_entry *find_entry(const struct torch_file *f, const char *folder, struct pickle_text key) {
   char name[1200];
-  int n = snprintf(name, sizeof name, format, f->prefix, key_len, key);
+  int n = snprintf(name, sizeof name, "%s/%s%.*s", f->prefix, folder, (int)size_min(key.len, sizeof name), key.bytes);
   return n > 0 && (size_t)n < sizeof name ? archive_find(&f->zip, name) : NULL;
 }
 
 static enum pare_status check_byte_order(struct torch_file *f, struct pare_error *err) {
-  struct archive_entry *e = find_entry(f, "%s/byteorder%.*s", 0, "");
+  struct archive_entry *e = find_entry(f, "byteorder", (struct pickle_text){"", 0});
   if (!e) return PARE_OK; // before torch 2.1: the machine's, and those were little-endian
   enum pare_status s = archive_content(&f->zip, e, err);
   if (!s && (e->size != 6 || memcmp(e->content, "little", 6) != 0))
@@ -72,10 +73,12 @@ static enum pare_status parse_zip(const uint8_t *bytes, size_t len, struct torch
 
 // A plain pickle, or no pickle at all: what stops the pickle machine says which, and names what the pickle would call.
 static enum pare_status not_torch(const uint8_t *bytes, size_t len, struct torch_file *f, struct pare_error *err) {
-  struct pare_error why;
-  if (pickle_parse(bytes, len, "", &f->pickle, &why) == PARE_OK) // its text then starts with ": "
-    return error_set(err, PARE_DATA, "%s: a pickle, but not written by torch.save", f->file);
-  return error_set(err, PARE_DATA, "%s: not written by torch.save: %s", f->file, why.text + 2);
+  struct pare_error why = {0};
+  enum pare_status s = pickle_parse(bytes, len, "", &f->pickle, &why);
+  if (s == PARE_OK) return error_set(err, PARE_DATA, "%s: a pickle, but not written by torch.save", f->file);
+  if (s != PARE_DATA) return error_set(err, s, "%s: %s", f->file, why.text);
+  return error_set( // its text starts with ": ", the file's name being empty
+      err, PARE_DATA, "%s: not written by torch.save: %s", f->file, why.text + 2);
 }
 
 enum pare_status torch_parse(const uint8_t *bytes, size_t len, const char *file, struct torch_file *out,
@@ -161,7 +164,7 @@ static enum pare_status find_in_zip(struct torch_file *f, const struct torch_ref
                                     struct pare_error *err) {
   size_t need;
   int key_len = (int)size_min(r->key.len, 100);
-  struct archive_entry *e = find_entry(f, "%s/data/%.*s", key_len, r->key.bytes);
+  struct archive_entry *e = find_entry(f, "data/", r->key);
   if (!e) return error_set(err, PARE_DATA, "%s: storage '%.*s' is not in the archive", f->file, key_len, r->key.bytes);
   if (!size_mul(r->numel, dtype_bytes(r->dtype), &need) || need != e->size)
     return error_set(err, PARE_DATA, "%s: storage '%.*s': %zu elements of %s expected, found %zu bytes", f->file,

@@ -82,9 +82,8 @@ static enum pare_status read_storage(struct reader *r, const struct pickle_value
   if (!s || s->data)
     return error_set(r->err, PARE_DATA, "%s: storage '%.*s' %s", f->file, key_len, key->text.bytes,
                      s ? "is listed twice" : "is listed, but no tensor refers to it");
-  uint64_t numel = 0;
+  uint64_t numel = r->left < 8 ? 0 : size_read_le(r->at, 8);
   size_t bytes = 0;
-  for (size_t i = 8; r->left >= 8 && i > 0; i--) numel = numel << 8 | r->at[i - 1];
   if (r->left < 8 || numel != s->numel || !size_mul(s->numel, dtype_bytes(s->dtype), &bytes) || bytes > r->left - 8)
     return error_set(r->err, PARE_DATA,
                      "%s: storage '%.*s': %zu elements of %s expected, %zu bytes are left; truncated?", f->file,

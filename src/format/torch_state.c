@@ -8,16 +8,24 @@
 #include "format/safetensors.h"
 #include "format/torch.h"
 
-// Modules share nodes, so a small file can spell out a tree without end: both are far beyond real models.
-enum { MAX_DEPTH = 64, MAX_MODULES = 1 << 16, MAX_TENSORS = 1 << 20 };
+// Modules share nodes, so a small file can spell out a tree without end: each bound is far beyond real models. A step
+// is one entry of a dictionary that is looked at, or one byte of a name that is kept.
+enum { MAX_DEPTH = 64, MAX_MODULES = 1 << 16, MAX_TENSORS = 1 << 20, MAX_STEPS = 1 << 26 };
 
 struct walk {
   struct torch_file *f;
   struct tensors *out;
-  size_t cap, modules;
+  size_t cap, modules, steps;
   char *file; // f->file as the tensors keep it
   struct pare_error *err;
 };
+
+static enum pare_status spend(struct walk *w, size_t steps) {
+  if (steps > MAX_STEPS - w->steps)
+    return error_set(w->err, PARE_DATA, "%s: its modules and names spell out more than %d entries", w->file, MAX_STEPS);
+  w->steps += steps;
+  return PARE_OK;
+}
 
 // Kept in out->strings.
 static char *keep(struct walk *w, const char *prefix, struct pickle_text name) {
@@ -42,6 +50,7 @@ static enum pare_status check_name(struct walk *w, const char *prefix, struct pi
 
 static enum pare_status add(struct walk *w, const char *prefix, struct pickle_text name, const struct pickle_value *v) {
   enum pare_status s = check_name(w, prefix, name);
+  if (!s) s = spend(w, strlen(prefix) + name.len);
   if (s) return s;
   if (w->out->count == MAX_TENSORS)
     return error_set(w->err, PARE_DATA, "%s: more than %d tensors", w->file, MAX_TENSORS);
@@ -66,6 +75,11 @@ static bool is_module(const struct pickle_value *v) {
   return pickle_state(v, "_modules") && pickle_state(v, "_parameters");
 }
 
+// Entries that a look for an attribute of v may pass.
+static size_t attributes(const struct pickle_value *v) {
+  return v->kind == PICKLE_OBJECT ? pickle_pairs(v->object->state).count : 0;
+}
+
 static bool is_listed(struct pickle_seq list, struct pickle_text name) {
   for (size_t i = 0; i < list.count; i++) {
     const struct pickle_value *v = list.items[i];
@@ -79,7 +93,8 @@ static bool is_listed(struct pickle_seq list, struct pickle_text name) {
 static enum pare_status add_dict(struct walk *w, const char *prefix, const struct pickle_value *dict,
                                  struct pickle_seq without) {
   struct pickle_seq pairs = pickle_pairs(dict);
-  enum pare_status s = PARE_OK;
+  // Both counts are of values in memory, below 2^28: no overflow.
+  enum pare_status s = spend(w, pairs.count * (1 + without.count));
   for (size_t i = 0; !s && i + 1 < pairs.count; i += 2) {
     const struct pickle_value *key = pairs.items[i];
     if (key->kind == PICKLE_STR && torch_is_tensor(pairs.items[i + 1]) && !is_listed(without, key->text))
@@ -98,6 +113,8 @@ static enum pare_status add_module(struct walk *w, const char *prefix, const str
   struct pickle_seq children = pickle_pairs(pickle_state(v, "_modules"));
   for (size_t i = 0; !s && i + 1 < children.count; i += 2) {
     const struct pickle_value *key = children.items[i];
+    s = spend(w, 1 + attributes(children.items[i + 1]));
+    if (s) return s;
     if (key->kind != PICKLE_STR || !is_module(children.items[i + 1])) continue; // a slot set to None
     char next[SAFETENSORS_NAME_MAX + 1];
     s = check_name(w, prefix, key->text);

@@ -79,6 +79,17 @@ static void row(const struct kernels *kernels, const struct stored *s, size_t n,
   sparse_each(s, put_in_row, &(struct one_row){n, out});
 }
 
+static void put_dense(void *context, size_t n, size_t k, float value) {
+  const struct stored *dense = context;
+  memcpy((uint8_t *)dense->owned + (n * dense->K + k) * sizeof value, &value, sizeof value);
+}
+
+enum pare_status sparse_to_f32(const struct stored *s, struct stored *out, struct pare_error *err) {
+  enum pare_status status = stored_new(&encoding_f32, s->N, s->K, out, err);
+  if (!status) sparse_each(s, put_dense, out);
+  return status;
+}
+
 static const char *check(const struct stored *s) {
   struct rice_reader r;
   uint64_t position, total;

@@ -50,11 +50,10 @@ static enum pare_status measure(const struct kernels *k, const struct stored *a,
   return PARE_OK;
 }
 
-static enum pare_status make(const struct job *j, const struct plan_item *item, struct stored *out,
-                             struct pare_error *err) {
+static enum pare_status make(const struct job *j, const struct plan_item *item, const struct stored *source,
+                             struct stored *out, struct pare_error *err) {
   const struct encoding *e = item->scheme ? item->scheme->encoding : item->vector;
   const struct method *method = item->scheme ? item->scheme->method : &method_cast;
-  const struct stored *source = &item->weight->stored;
   struct stored pruned = {0};
   enum pare_status s = PARE_OK;
   if (item->prune > 0) {
@@ -66,23 +65,34 @@ static enum pare_status make(const struct job *j, const struct plan_item *item, 
   return s;
 }
 
+static enum pare_status quantize_from(const struct job *j, size_t i, const struct stored *source,
+                                      struct pare_error *err) {
+  const struct plan_item *item = &j->plan->items[i];
+  struct result *r = &j->results[i];
+  enum pare_status s = make(j, item, source, &r->stored, err);
+  if (!s && item->scheme) s = measure(j->m->kernels, source, r, err);
+  // A set's weights are added one by one, so their zeros need not be there.
+  if (!s && item->row->role == ROLE_BAG) s = sparse_if_smaller(&r->stored, err);
+  if (s) return s;
+  if (item->scheme && item->scheme->calibrated) calibration_store(&j->ranges[i], &r->stored);
+  if (item->scheme) return PARE_OK;
+  // A vector was one row of width N: write it with the shape it came with.
+  r->stored.parts[0].rank = source->parts[0].rank;
+  memcpy(r->stored.parts[0].shape, source->parts[0].shape, sizeof source->parts[0].shape);
+  return PARE_OK;
+}
+
 static void quantize_one(void *context, size_t i, size_t thread) {
   (void)thread;
   const struct job *j = context;
-  const struct plan_item *item = &j->plan->items[i];
-  struct result *r = &j->results[i];
-  j->status[i] = make(j, item, &r->stored, &j->errors[i]);
-  // A set's weights are added one by one, so their zeros need not be there.
-  if (!j->status[i] && item->row->role == ROLE_BAG) j->status[i] = sparse_if_smaller(&r->stored, &j->errors[i]);
-  if (j->status[i]) return;
-  if (item->scheme && item->scheme->calibrated) calibration_store(&j->ranges[i], &r->stored);
-  if (item->scheme) {
-    j->status[i] = measure(j->m->kernels, &item->weight->stored, r, &j->errors[i]);
-  } else { // a vector was one row of width N: write it with the shape it came with
-    const struct part *source = &item->weight->stored.parts[0];
-    r->stored.parts[0].rank = source->rank;
-    memcpy(r->stored.parts[0].shape, source->shape, sizeof source->shape);
+  const struct stored *source = &j->plan->items[i].weight->stored;
+  struct stored dense = {0};
+  if (sparse_is(source)) { // methods read row by row, and a sparse row is found by reading all before it
+    j->status[i] = sparse_to_f32(source, &dense, &j->errors[i]);
+    source = &dense;
   }
+  if (!j->status[i]) j->status[i] = quantize_from(j, i, source, &j->errors[i]);
+  stored_free(&dense);
 }
 
 static enum pare_status quantize_all(const pare_model *m, const struct plan *plan,

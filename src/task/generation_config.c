@@ -52,19 +52,24 @@ static enum pare_status add_id(const struct reader *r, const char *key, const js
   return PARE_OK;
 }
 
+static enum pare_status count_ids(const struct reader *r, const char *key, const json_t *v, size_t *n) {
+  *n = json_is_array(v) ? json_array_size(v) : 1;
+  if (*n <= GENERATION_MAX_IDS) return PARE_OK;
+  return error_set(r->err, PARE_DATA, "%s: %s: expected at most %d ids, found %zu", r->file, key, GENERATION_MAX_IDS,
+                   *n);
+}
+
 // One id, or a list of them.
 static enum pare_status read_ids(const struct reader *r, const char *key, struct id_list *out) {
   const json_t *v = get(r, key);
   if (!v) return PARE_OK;
-  size_t n = json_is_array(v) ? json_array_size(v) : 1;
-  if (n > GENERATION_MAX_IDS)
-    return error_set(r->err, PARE_DATA, "%s: %s: expected at most %d ids, found %zu", r->file, key, GENERATION_MAX_IDS,
-                     n);
+  size_t n;
+  enum pare_status s = count_ids(r, key, v, &n);
+  if (s) return s;
   free(out->ids);
   *out = (struct id_list){.ids = malloc((n ? n : 1) * sizeof *out->ids)};
   if (!out->ids) return error_no_memory(r->err);
   if (!json_is_array(v)) return add_id(r, key, v, out);
-  enum pare_status s = PARE_OK;
   for (size_t i = 0; !s && i < n; i++) s = add_id(r, key, json_array_get(v, i), out);
   return s;
 }
@@ -161,26 +166,30 @@ enum pare_status generation_config_parse(const pare_model *m, const struct json_
 }
 
 // Lenient: a language model's end-of-text ids that its vocabulary has.
-static enum pare_status known_ids(const pare_model *m, const json_t *v, struct id_list *out, struct pare_error *err) {
-  size_t n = json_is_array(v) ? json_array_size(v) : 1;
-  out->ids = n <= GENERATION_MAX_IDS ? malloc((n ? n : 1) * sizeof *out->ids) : NULL;
-  if (!out->ids) return error_no_memory(err);
+static enum pare_status known_ids(const struct reader *r, const char *key, struct id_list *out) {
+  const json_t *v = get(r, key);
+  size_t n;
+  enum pare_status s = count_ids(r, key, v, &n);
+  if (s) return s;
+  *out = (struct id_list){.ids = malloc((n ? n : 1) * sizeof *out->ids)};
+  if (!out->ids) return error_no_memory(r->err);
   for (size_t i = 0; i < n; i++) {
     const json_t *one = json_is_array(v) ? json_array_get(v, i) : v;
     json_int_t id = json_is_integer(one) ? json_integer_value(one) : -1;
-    if (id >= 0 && (uint64_t)id < m->config.V) out->ids[out->count++] = (uint32_t)id;
+    if (id >= 0 && (uint64_t)id < r->V) out->ids[out->count++] = (uint32_t)id;
   }
   return PARE_OK;
 }
 
-static enum pare_status load_language_model(const pare_model *m, const json_t *own, struct generation_config *out,
-                                            struct pare_error *err) {
+static enum pare_status load_language_model(const struct reader *own, const struct reader *config,
+                                            struct generation_config *out) {
   *out = (struct generation_config){
       .beams = 1, .length_penalty = 1, .repetition_penalty = 1, .early_stopping = PARE_EARLY_FALSE, .forced_bos = -1};
-  enum pare_status s = known_ids(m, json_object_get(own, "eos_token_id"), &out->eos, err);
+  enum pare_status s = known_ids(own, "eos_token_id", &out->eos);
   if (s || out->eos.count) return s;
   free(out->eos.ids);
-  return known_ids(m, json_object_get(m->config_json, "eos_token_id"), &out->eos, err);
+  out->eos = (struct id_list){0};
+  return known_ids(config, "eos_token_id", &out->eos);
 }
 
 // An id that config.json does not mention has BART's default there, 2; null says that there is none.
@@ -213,8 +222,10 @@ enum pare_status generation_config_load(const pare_model *m, struct generation_c
   if (!s && file_exists(file)) s = json_file_load(file, &own, err);
   if (!s && own && !json_is_object(own)) s = error_set(err, PARE_DATA, "%s: expected a JSON object", file);
   if (!s) {
+    const struct reader in_own = {own, file, m->config.V, err},
+                        in_config = {m->config_json, config_file, m->config.V, err};
     s = m->config.task == ARCH_SEQ2SEQ ? load_seq2seq(m, own, file, config_file, out, err)
-                                       : load_language_model(m, own, out, err);
+                                       : load_language_model(&in_own, &in_config, out);
   }
   json_decref(own);
   free(dir);

@@ -10,6 +10,12 @@ holds '.finish_reason == "eos" and (.ids | length) == 8'
 expect 0 generate "$lm" 'The quick brown fox' --stop 'B>' --json
 holds '.finish_reason == "stop" and (.text | contains("B>") | not)'
 
+# More ends than are held: said so.
+cp -r "$lm" ends && chmod -R u+w ends
+jq -n '{eos_token_id: [range(100000)]}' >ends/generation_config.json
+expect 65 generate ends x --max-tokens 1
+says generation_config.json eos_token_id 'at most'
+
 # The same seed gives the same text, alone or among others, streamed or not, with one thread or two.
 printf 'one\ntwo\none\n' >prompts.txt
 expect 0 generate "$lm" --input prompts.txt --temperature 1.2 --top-p 0.9 --seed 4 --max-tokens 12 --json

@@ -129,6 +129,7 @@ refused 'missing key title' '/^title/d'
 refused 'expected schemes or candidates' 's/schemes: \[int8, nf4\], //'
 refused 'found again' 's/^review_days: 3/title: again/'
 refused 'no alias' 's/^review_days: 3/subject: \&a text\nrationale: [*a, *a]/'
+refused 'no alias' '1s/^/--- \&a\n/;s/^review_days: 3/review_days: *a/'
 printf "[1]" >bad.yaml
 expect 65 compare --study bad.yaml --output files/x.json
 sed 's/ship: int8/ship: int4/' study.yaml >bad.yaml

@@ -151,6 +151,10 @@ static void error_text_cannot_drive_a_terminal(void **state) {
   assert_int_equal(error_set(&err, PARE_DATA, "%s", "a\x1b[31mb\r\n\x7f\xff\xC3\xA9"), PARE_DATA);
   assert_int_equal(err.code, PARE_DATA);
   assert_string_equal(err.text, "a?[31mb????\xC3\xA9");
+  error_set(&err, PARE_DATA, "%s",
+            "a\xC2\x9B"
+            "31mb\xC2\xA0"); // U+009B is ESC [ as one character
+  assert_string_equal(err.text, "a??31mb\xC2\xA0");
   assert_int_equal(error_set(NULL, PARE_IO, "%s", "x"), PARE_IO);
   assert_int_equal(error_no_memory(&err), PARE_BUG);
   assert_string_equal(err.text, "out of memory");

@@ -107,6 +107,7 @@ static void bad_files(void **state) {
   refused("max_flip_rate: 0.1\nci: 1.5\n", ":2: ci: expected a confidence level");
   refused("max_flip_rate: 0.1\naccuracy_kind: total\n", "expected absolute or relative, found total");
   refused("max_flip_rate: 0.1\nmodel: [a]\n", "expected the name of a candidate");
+  refused("max_flip_rate: 0.1\n...\n]\n", "expected YAML or JSON"); // after the document
   refused("- max_flip_rate\n", "expected a mapping of gate keys, found a list");
   refused("just text\n", "found just text");
   refused("? [a]\n: 1\n", "unknown key");

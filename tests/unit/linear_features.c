@@ -229,7 +229,7 @@ static void sparse_weights_give_the_bits_of_dense_ones(void **state) {
   pare_engine engines[8];
   size_t count = open_engines(engines, 8, 1);
   for (size_t e = 0; e < sizeof all / sizeof *all; e++) {
-    struct stored dense, sparse;
+    struct stored dense, sparse, widened;
     struct pare_error err;
     must(stored_new(all[e], N, K, &dense, &err), &err);
     must(stored_new(all[e], N, K, &sparse, &err), &err);
@@ -239,16 +239,18 @@ static void sparse_weights_give_the_bits_of_dense_ones(void **state) {
     must(sparse_if_smaller(&sparse, &err), &err);
     assert_true(sparse.encoding->dense == all[e] && stored_bytes(&sparse) < stored_bytes(&dense));
     assert_null(sparse.encoding->check(&sparse));
+    must(sparse_to_f32(&sparse, &widened, &err), &err);
     uint32_t ids[IDS];
     for (size_t i = 0; i < IDS; i++) ids[i] = (uint32_t)rng_below(&rng, K);
     float first[N];
     for (size_t k = 0; k < count; k++) {
       struct nn_ctx ctx = {.kernels = engines[k].kernels};
-      float x[K], z[K], y[N], s[N];
+      float x[K], z[K], f[K], y[N], s[N];
       for (size_t n = 0; n < N; n++) {
         stored_row(ctx.kernels, &dense, n, x);
         stored_row(ctx.kernels, &sparse, n, z);
-        for (size_t i = 0; i < K; i++) assert_true(x[i] == z[i]);
+        stored_row(ctx.kernels, &widened, n, f);
+        for (size_t i = 0; i < K; i++) assert_true(x[i] == z[i] && x[i] == f[i]);
       }
       bool is_sparse;
       sums_of(&ctx, &dense, ids, IDS, y, &is_sparse);
@@ -259,6 +261,7 @@ static void sparse_weights_give_the_bits_of_dense_ones(void **state) {
       assert_memory_equal(y, s, sizeof y);
       assert_memory_equal(y, first, sizeof y);
     }
+    stored_free(&widened);
     stored_free(&dense);
     stored_free(&sparse);
   }
