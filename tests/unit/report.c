@@ -11,20 +11,12 @@
 #include <cmocka.h>
 
 #include "report/text_draw.h"
+#include "unit/page.h"
 #include "unit/report_synth.h"
 
 static const char *const record_files[] = {"record_compare.json", "record_eval.json", "record_hostile.json",
                                            "record_unlabelled.json"};
 enum { RECORD_FILES = sizeof record_files / sizeof *record_files };
-
-static json_t *load(const char *name) {
-  char path[512];
-  json_error_t error;
-  snprintf(path, sizeof path, TEST_DIR "/unit/data/%s", name);
-  json_t *record = json_load_file(path, 0, &error);
-  if (!record) fail_msg("%s: %s", name, error.text);
-  return record;
-}
 
 typedef enum pare_status (*drawer)(const json_t *record, struct buf *out, struct pare_error *err);
 
@@ -39,14 +31,6 @@ static char *draw(drawer d, const json_t *record) {
   char *text = buf_take(&out);
   assert_non_null(text);
   return text;
-}
-
-static void has(const char *text, const char *part) {
-  if (!strstr(text, part)) fail_msg("missing: %s", part);
-}
-
-static void has_not(const char *text, const char *part) {
-  if (strstr(text, part)) fail_msg("found: %s", part);
 }
 
 static void text_says_what_matters(void **state) {
@@ -137,34 +121,6 @@ static void text_keeps_to_its_width(void **state) {
     }
     json_decref(record);
   }
-}
-
-// Every tag closed by its own name, no "<" or bare "&" elsewhere.
-static void well_formed(const char *page) {
-  char open[64][24];
-  size_t depth = 0;
-  for (const char *p = strchr(page, '>') + 1; *p; p++) { // after the doctype
-    if (*p == '&') {
-      size_t n = strcspn(p, ";");
-      if (n > 6) fail_msg("bare ampersand: %.30s", p);
-    }
-    if (*p != '<') continue;
-    bool closing = p[1] == '/';
-    const char *name = p + 1 + closing, *end = strchr(p, '>');
-    size_t n = strcspn(name, " />\n");
-    assert_non_null(end);
-    assert_in_range(n, 1, 20);
-    if (closing) {
-      if (depth == 0 || strncmp(open[depth - 1], name, n) != 0 || open[depth - 1][n]) fail_msg("unbalanced: %.30s", p);
-      depth--;
-    } else if (end[-1] != '/') {
-      assert_true(depth < 64);
-      snprintf(open[depth++], sizeof open[0], "%.*s", (int)n, name);
-    }
-    if (strncmp(p, "<style>", 7) == 0) end = strstr(p, "</style>") - 1;
-    p = end;
-  }
-  assert_int_equal(depth, 0);
 }
 
 static void html_is_one_safe_page(void **state) {
