@@ -7,7 +7,8 @@
 extern const struct arch arch_gpt2, arch_bert, arch_distilbert, arch_awd_lstm, arch_bart, arch_linear;
 
 const struct arch *const *archs_all(size_t *count) {
-  static const struct arch *const all[] = {&arch_gpt2, &arch_bert, &arch_distilbert, &arch_awd_lstm, &arch_bart, &arch_linear};
+  static const struct arch *const all[] = {&arch_gpt2,     &arch_bert, &arch_distilbert,
+                                           &arch_awd_lstm, &arch_bart, &arch_linear};
   *count = sizeof all / sizeof all[0];
   return all;
 }

@@ -118,8 +118,9 @@ struct kernels {
   // LLM.int8(), two passes. First, over the rows of a text: mask[k] = 255 where |x[k]| >= limit, else left as it is.
   void (*mark_outliers)(const float *x, size_t K, float limit, uint8_t *mask);
   // Then, row by row, with h = x rounded to f16 (half to even) and m = the largest |h| among the |x[k]| < limit:
-  // q = 128 + round(h * ((1 / m) * 127)) where mask is 0, 128 elsewhere; scale = m / 127, or NaN where a column outside the
-  // mask holds a value that is not below the limit, or no number. All such values 0: q 128, scale 0. limit <= 65520.
+  // q = 128 + round(h * ((1 / m) * 127)) where mask is 0, 128 elsewhere; scale = m / 127, or NaN where a column outside
+  // the mask holds a value that is not below the limit, or no number. All such values 0: q 128, scale 0. limit <=
+  // 65520.
   void (*quantize_s8)(const float *x, const uint8_t *mask, size_t K, size_t Kpad, float limit, uint8_t *q,
                       float *scale);
 

@@ -136,8 +136,10 @@ static void references_can_be_asked_for(void **state) {
   refuse_with(DATASET_CSV, none, strlen(none), &options,
               "data line 1: expected a column 'title', found the columns text, summary");
   const char *json = "{\"text\": \"a\"}\n", *number = "{\"text\": \"a\", \"title\": 3}\n";
-  refuse_with(DATASET_JSONL, json, strlen(json), &options, "data line 1: expected a field 'title', found the fields text");
-  refuse_with(DATASET_JSONL, number, strlen(number), &options, "data line 1: expected a string as 'title', found an integer");
+  refuse_with(DATASET_JSONL, json, strlen(json), &options,
+              "data line 1: expected a field 'title', found the fields text");
+  refuse_with(DATASET_JSONL, number, strlen(number), &options,
+              "data line 1: expected a string as 'title', found an integer");
   pare_dataset *out;
   struct pare_error err = {0};
   assert_int_equal(parse_len(DATASET_CSV, csv, strlen(csv), &same, &out, &err), PARE_USAGE);
