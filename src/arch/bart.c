@@ -52,13 +52,13 @@ enum {
 #define MATRIX(row, stack, module, in, out)                    \
   [row] = {.name = #stack ".layers.%zu." module ".weight",     \
            .role = ROLE_LINEAR,                                \
-           .n = out,                                           \
-           .k = in,                                            \
+           .n = (out),                                         \
+           .k = (in),                                          \
            .per_layer = true,                                  \
            .encoder = IS_##stack},                             \
   [(row) + 1] = {.name = #stack ".layers.%zu." module ".bias", \
                  .role = ROLE_BIAS,                            \
-                 .n = out,                                     \
+                 .n = (out),                                   \
                  .per_layer = true,                            \
                  .encoder = IS_##stack}
 #define NORM(row, stack, module)                               \
@@ -76,14 +76,14 @@ enum { IS_encoder = true, IS_decoder = false };
 #define HEAD(row, module, out)                                  \
   [row] = {.name = "classification_head." module ".weight",     \
            .role = ROLE_LINEAR,                                 \
-           .n = out,                                            \
+           .n = (out),                                          \
            .k = D_C,                                            \
            .bare = true,                                        \
            .head = true,                                        \
            .task = ARCH_CLASSIFY},                              \
   [(row) + 1] = {.name = "classification_head." module ".bias", \
                  .role = ROLE_BIAS,                             \
-                 .n = out,                                      \
+                 .n = (out),                                    \
                  .bare = true,                                  \
                  .head = true,                                  \
                  .task = ARCH_CLASSIFY}

@@ -10,7 +10,8 @@ struct names { // rows of one encoder layer
 
 static const char *encoder_layers(struct onnx_build *b, const struct names *n, const char *x, const char *bias) {
   const struct config *c = &b->q->m->config;
-  float scale = 1.0f / sqrtf((float)(c->C / c->H));
+  size_t width = c->C / c->H; // of a head
+  float scale = 1.0f / sqrtf((float)width);
   for (size_t l = 0; l < c->L; l++) {
     const char *q = onnx_linear(b, n->q, l, x, ACT_NONE);
     const char *k = onnx_linear(b, n->k, l, x, ACT_NONE);

@@ -59,8 +59,9 @@ void onnx_gpt2(struct onnx_build *b) {
   const char *bias = causal_bias(b, columns, keys);
   const char *x = onnx_embedding(b, "wte.weight", ids);
   x = onnx_2(g, "Add", x, onnx_embedding(b, "wpe.weight", positions(b, mask)));
+  size_t width = c->C / c->H; // of a head
   for (size_t l = 0; l < c->L; l++) {
-    float scale = c->scale_attn ? 1.0f / sqrtf((float)(c->C / c->H)) : 1.0f;
+    float scale = c->scale_attn ? 1.0f / sqrtf((float)width) : 1.0f;
     if (c->scale_attn_by_layer) scale /= (float)(l + 1);
     const char *y = onnx_norm(b, "h.%zu.ln_1.weight", l, x);
     const char *const split[] = {onnx_linear(b, "h.%zu.attn.c_attn.weight", l, y, ACT_NONE), onnx_i64s(g, widths, 3)};

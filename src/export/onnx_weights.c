@@ -12,6 +12,7 @@
 // pare's answers, they are unsigned, q + 128 with zero point 128: the same values, and onnxruntime multiplies unsigned
 // by unsigned exactly on every CPU.
 #include <float.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "export/onnx_build.h"
@@ -53,8 +54,9 @@ static bool find(struct onnx_build *b, const char *row, size_t layer, struct sou
 }
 
 static const char *suffixed(struct onnx_build *b, const char *name, const char *suffix) {
-  char *full = onnx_take(b->g, strlen(name) + strlen(suffix) + 1);
-  if (full) strcat(strcpy(full, name), suffix);
+  size_t size = strlen(name) + strlen(suffix) + 1;
+  char *full = onnx_take(b->g, size);
+  if (full) snprintf(full, size, "%s%s", name, suffix);
   return full ? full : "";
 }
 

@@ -63,6 +63,7 @@ static enum pare_status bad(const struct torch_file *f, const char *name, const 
 static enum pare_status read_layout(const struct torch_file *f, const struct pickle_value *args, const char *name,
                                     struct layout *out, struct pare_error *err) {
   struct pickle_seq shape = pickle_items(pickle_item(args, 2)), stride = pickle_items(pickle_item(args, 3));
+  *out = (struct layout){.rank = 0};
   if (shape.count != stride.count) return bad(f, name, "as many strides as sizes expected", err);
   if (shape.count > TENSOR_MAX_RANK)
     return error_set(err, PARE_DATA, "%s: tensor %.200s: %zu dimensions, at most %d expected", f->file, name,

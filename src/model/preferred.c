@@ -16,7 +16,7 @@ static enum pare_status same_kind(const pare_model *original, const pare_model *
     return error_set(err, PARE_DATA, "%s: quantized from another model: its kind or sizes are not the original's",
                      q->path);
   for (size_t i = 0; i < a->N; i++)
-    if (strcmp(original->labels[i], q->labels[i]))
+    if (strcmp(original->labels[i], q->labels[i]) != 0)
       return error_set(err, PARE_DATA, "%s: quantized from another model: label %zu is %.60s, the original's is %.60s",
                        q->path, i, q->labels[i], original->labels[i]);
   return PARE_OK;

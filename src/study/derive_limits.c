@@ -162,7 +162,7 @@ static void validate_part(const json_t *part, json_t *list, enum stats_decision 
   for (size_t i = 0; i < json_array_size(advice); i++) {
     const json_t *a = json_array_get(advice, i);
     const char *priority = record_string(a, "priority");
-    if (!priority || strcmp(priority, json_array_size(advice) > 1 ? "overall" : "size")) continue;
+    if (!priority || strcmp(priority, json_array_size(advice) > 1 ? "overall" : "size") != 0) continue;
     overall = record_string(a, "model");
     because = record_string(a, "because");
   }

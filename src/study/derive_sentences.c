@@ -224,7 +224,7 @@ static void advice(const struct part *p, json_t *list) {
     for (size_t i = 0; i < json_array_size(found); i++) {
       const json_t *a = json_array_get(found, i);
       const char *priority = record_string(a, "priority"), *model = record_string(a, "model");
-      if (!priority || strcmp(priority, rows[r].priority)) continue;
+      if (!priority || strcmp(priority, rows[r].priority) != 0) continue;
       chosen[record_find_model(p->record, model)] = true;
       json_array_append_new(
           list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "audience", "production", "part", p->title, "when", rows[r].text,

@@ -54,7 +54,7 @@ struct section {
   size_t count;
 };
 #define SECTION(list) \
-  { list, sizeof list / sizeof list[0] }
+  { (list), sizeof(list) / sizeof((list)[0]) }
 
 // A limit on a metric of one model: of the shipped candidate of the first part unless said.
 #define CONDITION(required)                                                                                        \
@@ -277,7 +277,7 @@ static enum pare_status check_section(const struct loading *l, const struct sect
     size_t i = 0;
     char below[256];
     snprintf(below, sizeof below, "%.140s%s%.100s", path, *path ? "." : "", key);
-    while (i < s->count && strcmp(s->fields[i].name, key)) i++;
+    while (i < s->count && strcmp(s->fields[i].name, key) != 0) i++;
     if (i == s->count)
       return error_set(l->err, PARE_DATA, "%s:%d: unknown key %.80s (the keys: docs/studies.md)", l->file,
                        yaml_tree_line(&l->tree, below), below);

@@ -216,7 +216,7 @@ void study_metric_print(const struct study_metric *m, double value, char *text, 
     snprintf(text, size, "%.*f µs", m->digits, 1e3 * value);
     return;
   }
-  const char *space = *m->unit && strcmp(m->unit, "x") && strcmp(m->unit, "/s") ? " " : "";
+  const char *space = *m->unit && strcmp(m->unit, "x") != 0 && strcmp(m->unit, "/s") != 0 ? " " : "";
   snprintf(text, size, "%.*f%s%s", m->digits, value, space, strcmp(m->unit, "x") ? m->unit : "×");
 }
 
@@ -244,12 +244,12 @@ enum study_change study_metric_judge(const struct study_metric *m, const struct 
   const char *reason;
   double ends[2];
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    if (strcmp(m->name, rows[i].metric)) continue;
+    if (strcmp(m->name, rows[i].metric) != 0) continue;
     if (!record_interval(v->model, rows[i].interval, ends)) return STUDY_UNKNOWN;
     return side(ends[0], ends[1], rows[i].equal, rows[i].lower_is_better);
   }
   for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
-    if (strcmp(m->name, counted[i])) continue;
+    if (strcmp(m->name, counted[i]) != 0) continue;
     if (!study_metric_get(m, &original, &x, &reason) || !study_metric_get(m, v, &y, &reason)) return STUDY_UNKNOWN;
     return side(y.value, y.value, x.value, m->lower_is_better);
   }

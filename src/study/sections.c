@@ -34,7 +34,7 @@ static void recommend_line(const json_t *study, struct document *d) {
   for (size_t i = 0; i < json_array_size(advice); i++) {
     const json_t *a = json_array_get(advice, i);
     const char *when = record_string(a, "when");
-    if (!when || strcmp(when, "Otherwise")) continue;
+    if (!when || strcmp(when, "Otherwise") != 0) continue;
     document_text(d, "Recommendation for %s: %s.", text_at(a, "part"), text_at(a, "model"));
   }
 }
@@ -55,9 +55,7 @@ static void review_line(const json_t *study, struct document *d) {
   struct tm day = {0};
   char text[32];
   if (!created || !record_count(study, "config.review_days", &days) || days > 3650) return;
-  if (sscanf(created, "%4d-%2d-%2d", &day.tm_year, &day.tm_mon, &day.tm_mday) != 3) return;
-  day.tm_year -= 1900;
-  day.tm_mon -= 1;
+  if (!strptime(created, "%Y-%m-%d", &day)) return;
   day.tm_mday += (int)days;
   day.tm_hour = 12;
   time_t t = timegm(&day);

@@ -57,7 +57,7 @@ static const struct column verdict_columns[] = {{"Part", "part", WORDS},
                                                 {"Model", "model", WORDS},
                                                 {"Verdict", "verdict", SENTENCE},
                                                 {"Because", "reason", SENTENCE}};
-#define COUNT(list) (sizeof list / sizeof list[0])
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 static void items_under(struct document *d, int level, const char *title, const json_t *list) {
   if (json_array_size(list) == 0) return;
@@ -73,7 +73,7 @@ static void advice_section(const json_t *rows, struct document *d) {
     bool headed = false;
     for (size_t i = 0; i < json_array_size(rows); i++) {
       const json_t *row = json_array_get(rows, i);
-      if (strcmp(record_string(row, "audience"), audiences[a])) continue;
+      if (strcmp(record_string(row, "audience"), audiences[a]) != 0) continue;
       if (!headed) document_heading(d, 3, a ? "For research and development" : "For production");
       headed = true;
       document_item(d, "%s (%s): %s. %s", record_string(row, "when"), record_string(row, "part"),
@@ -231,7 +231,7 @@ static void conclusion(const json_t *study, struct document *d) {
   for (size_t i = 0; i < json_array_size(validation); i++) {
     const json_t *row = json_array_get(validation, i);
     const char *name = record_string(row, "name");
-    if (strncmp(name, "Recommended", 11)) continue;
+    if (strncmp(name, "Recommended", 11) != 0) continue;
     document_item(d, "%s: %s. %s", name, record_string(row, "status"), record_string(row, "reason"));
   }
   document_text(d, "Overall: %s.", record_string(study, "verdict"));
