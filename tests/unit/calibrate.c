@@ -84,9 +84,9 @@ static double input_scale(struct model_files *f, const char *module, int *zero) 
   struct pare_error err = {0};
   char *out = path_join(f->dir.temp, "out"), name[200];
   must(tensors_open(out, &t, &err), &err);
-  snprintf(name, sizeof name, "%s.input_scale", module);
+  snprintf(name, sizeof name, "%.150s.input_scale", module);
   const struct tensor *scale = tensors_find(&t, name);
-  snprintf(name, sizeof name, "%s.input_zero_point", module);
+  snprintf(name, sizeof name, "%.150s.input_zero_point", module);
   const struct tensor *point = tensors_find(&t, name);
   assert_true(scale && point && scale->dtype == DTYPE_F32 && point->dtype == DTYPE_I8 && point->bytes == 1);
   float x;
