@@ -41,36 +41,29 @@ static void run_f32(const struct kernels *t, const struct data *d, const struct 
   }
 }
 
-static void run_half(const struct kernels *t, const struct data *d, const struct shape *s) {
+static void run_16(const struct kernels *t, void (*product)(const struct gemm_half *g), const struct data *d,
+                   const struct shape *s) {
   size_t nr = t->f32_nr;
   for (size_t n = 0; n < s->N; n += nr) {
     size_t width = s->N - n < nr ? s->N - n : nr;
-    t->gemm_half(&(struct gemm_half){.M = s->M,
-                                     .N = width,
-                                     .K = s->K,
-                                     .a = d->a,
-                                     .lda = s->K,
-                                     .w = d->w16 + n * s->K,
-                                     .ldw = nr,
-                                     .c = d->c + n,
-                                     .ldc = s->N});
+    product(&(struct gemm_half){.M = s->M,
+                                .N = width,
+                                .K = s->K,
+                                .a = d->a,
+                                .lda = s->K,
+                                .w = d->w16 + n * s->K,
+                                .ldw = nr,
+                                .c = d->c + n,
+                                .ldc = s->N});
   }
 }
 
+static void run_half(const struct kernels *t, const struct data *d, const struct shape *s) {
+  run_16(t, t->gemm_half, d, s);
+}
+
 static void run_bf16(const struct kernels *t, const struct data *d, const struct shape *s) {
-  size_t nr = t->f32_nr;
-  for (size_t n = 0; n < s->N; n += nr) {
-    size_t width = s->N - n < nr ? s->N - n : nr;
-    t->gemm_bf16(&(struct gemm_bf16){.M = s->M,
-                                     .N = width,
-                                     .K = s->K,
-                                     .a = d->a,
-                                     .lda = s->K,
-                                     .w = d->w16 + n * s->K,
-                                     .ldw = nr,
-                                     .c = d->c + n,
-                                     .ldc = s->N});
-  }
+  run_16(t, t->gemm_bf16, d, s);
 }
 
 static void run_i8(const struct kernels *t, const struct data *d, const struct shape *s) {

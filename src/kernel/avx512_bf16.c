@@ -87,8 +87,8 @@ static void tile_dot(const struct product *p, const struct spot *s, size_t mr) {
   }
 }
 
-static void dot_gemm_bf16(const struct gemm_bf16 *g) {
-  struct product p = product_bf16(g);
+static void dot_gemm_bf16(const struct gemm_half *g) {
+  struct product p = product_half(g, 2);
   p.mr = MR, p.nr = 16 * NV, p.kc = KC;
   p.tile = tile_dot;
   p.finish = rows_finish;

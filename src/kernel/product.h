@@ -51,7 +51,8 @@ static inline struct product product_f32(const struct gemm_f32 *g) {
                           .act = g->act};
 }
 
-static inline struct product product_half(const struct gemm_half *g) {
+// pair: weights of one column that lie side by side, 1, or 2 where k comes in pairs.
+static inline struct product product_half(const struct gemm_half *g, size_t pair) {
   return (struct product){.M = g->M,
                           .N = g->N,
                           .K = g->K,
@@ -60,22 +61,7 @@ static inline struct product product_half(const struct gemm_half *g) {
                           .a = g->a,
                           .w = (const uint8_t *)g->w,
                           .w_k_bytes = g->ldw * sizeof(uint16_t),
-                          .w_column_bytes = sizeof(uint16_t),
-                          .c = g->c,
-                          .bias = g->bias,
-                          .act = g->act};
-}
-
-static inline struct product product_bf16(const struct gemm_bf16 *g) {
-  return (struct product){.M = g->M,
-                          .N = g->N,
-                          .K = g->K,
-                          .lda = g->lda,
-                          .ldc = g->ldc,
-                          .a = g->a,
-                          .w = (const uint8_t *)g->w,
-                          .w_k_bytes = g->ldw * sizeof(uint16_t),
-                          .w_column_bytes = 2 * sizeof(uint16_t),
+                          .w_column_bytes = pair * sizeof(uint16_t),
                           .c = g->c,
                           .accumulate = g->accumulate,
                           .bias = g->bias,

@@ -148,7 +148,7 @@ static float float_of_f16(uint16_t h) {
 static void scalar_gemm_half(const struct gemm_half *g) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
-      float acc = 0.0f;
+      float acc = g->accumulate ? g->c[m * g->ldc + n] : 0.0f;
       for (size_t k = 0; k < g->K; k++) {
         uint16_t h = g->w[k * g->ldw + n];
         acc = fmaf(g->a[m * g->lda + k], g->bf16 ? float_of((uint32_t)h << 16) : float_of_f16(h), acc);

@@ -146,21 +146,8 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
   }
 }
 
-static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
-  const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
-  struct gemm_bf16 g = {.M = M,
-                        .N = size_min(j->nr, w->N - n0),
-                        .K = w->K,
-                        .a = j->in->x + m0 * j->in->K,
-                        .lda = j->in->K,
-                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
-                        .ldw = j->nr,
-                        .c = j->y + m0 * w->N + n0,
-                        .ldc = w->N,
-                        .bias = j->bias ? j->bias + n0 : NULL,
-                        .act = j->act};
-  j->k->gemm_bf16(&g);
+static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
+  return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
 }
 
 static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
@@ -178,11 +165,7 @@ static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t
                         .ldc = w->N,
                         .bias = j->bias ? j->bias + n0 : NULL,
                         .act = j->act};
-  j->k->gemm_half(&g);
-}
-
-static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
-  return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
+  (uses_bf16_dot(j->k, w) ? j->k->gemm_bf16 : j->k->gemm_half)(&g);
 }
 
 // The next panel of the thread's own share; when that is done, the last one of another's. One is left for every call.
@@ -207,8 +190,6 @@ static void run_job(void *context, size_t job, size_t thread) {
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
     integer_job(j, panel, m0, M, thread);
-  } else if (uses_bf16_dot(j->k, j->w)) {
-    bf16_job(j, panel, m0, M);
   } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
     half_job(j, panel, m0, M);
   } else {

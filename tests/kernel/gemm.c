@@ -152,7 +152,8 @@ static void test_f32_split_k(void **state) {
 
 // Any finite weight of 16 bits; w has whole rows, c has not.
 static struct gemm_half make_half(struct blocks *b, const struct shape *s, bool bf16, struct rng *r) {
-  struct gemm_half g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldc = s->N + 1, .bf16 = bf16};
+  struct gemm_half g = {
+      .M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldc = s->N + 1, .bf16 = bf16, .accumulate = s->accumulate};
   g.ldw = (s->N + 15) / 16 * 16;
   float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
   uint16_t *w = guard_take(&b->w, s->K * g.ldw * sizeof *w);
@@ -185,6 +186,7 @@ static void widen_then_multiply(struct blocks *b, const struct gemm_half *g) {
                                               .ldw = g->ldw,
                                               .c = (float *)b->want.start,
                                               .ldc = g->ldc,
+                                              .accumulate = g->accumulate,
                                               .bias = g->bias,
                                               .act = g->act});
   free(w);
@@ -233,7 +235,6 @@ static void test_half_same_bits(void **state) {
   for (size_t i = 0; i < TEST_ROWS * TEST_SIZES * 6; i++) {
     static const size_t ks[] = {1, 2, 17, 128, 515, 1025};
     struct shape s = shape_number(i / 2, test_rows[i / 6 % TEST_ROWS], test_sizes[i / 6 / TEST_ROWS], ks[i % 6]);
-    s.accumulate = false;
     for (size_t bf16 = 0; bf16 < 2; bf16++) {
       struct gemm_half g = make_half(b, &s, bf16, &r);
       fill_c(&b->want, &s, g.ldc, 0);
@@ -249,8 +250,8 @@ static void test_half_same_bits(void **state) {
   }
 }
 
-static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
-  struct gemm_bf16 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
+static struct gemm_half make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
+  struct gemm_half g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
   float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
   uint16_t *w = guard_take(&b->w, matrix_bytes(s->K / 2, s->N * 2, g.ldw * 2, sizeof *w));
   float *bias = guard_take(&b->bias, s->N * sizeof *bias);
@@ -267,7 +268,7 @@ static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struc
 
 // |got - exact| against exact products of the rounded operands: K roundings of partial sums, each at most 2^-24 of the
 // sum of magnitudes, and the order inside an instruction is the CPU's. Writes inside and nowhere else.
-static void check_dot(struct blocks *b, const struct gemm_bf16 *g, const char *table) {
+static void check_dot(struct blocks *b, const struct gemm_half *g, const char *table) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
       double sum = 0, size = 0;
@@ -292,7 +293,7 @@ static void test_bf16_dot(void **state) {
   for (size_t i = 0; i < TEST_ROWS * TEST_SIZES; i++) {
     static const size_t ks[] = {2, 16, 34, 128, 516, 1028};
     struct shape s = {.M = test_rows[i % TEST_ROWS], .N = test_sizes[i / TEST_ROWS], .K = ks[i % 6], .has_bias = i % 2};
-    struct gemm_bf16 g = make_bf16(b, &s, &r);
+    struct gemm_half g = make_bf16(b, &s, &r);
     size_t next = 0;
     for (const struct kernels *t; (t = next_table(&next));) {
       if (!t->bf16_dot) continue;
@@ -302,7 +303,7 @@ static void test_bf16_dot(void **state) {
       check_dot(b, &g, t->name);
       // The same bits again when K is split between pairs.
       fill_c(&b->want, &s, g.ldc, 0);
-      struct gemm_bf16 part = g;
+      struct gemm_half part = g;
       part.c = (float *)b->want.start;
       part.K = g.K / 4 * 2, part.bias = NULL;
       t->gemm_bf16(&part);
