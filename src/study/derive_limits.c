@@ -121,8 +121,7 @@ static void add_row(json_t *list, const char *name, enum stats_decision d, struc
 static void validate_part(const json_t *part, json_t *list, enum stats_decision *worst) {
   const json_t *record = json_object_get(part, "record");
   const char *ship = record_string(part, "ship"), *name = record_string(part, "name");
-  const json_t *model = record_model(record, record_find_model(record, ship));
-  struct study_view view = {record, model, record_model(record, 0)};
+  struct study_view view = study_view_at(record, record_find_model(record, ship));
   struct study_value v;
   const char *reason;
   char text[128], row[160];

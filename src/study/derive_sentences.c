@@ -25,8 +25,7 @@ static struct part part_of(const json_t *study, size_t i) {
   if (!p.title) p.title = p.name;
   p.ship = record_string(p.json, "ship");
   p.models = record_model_count(p.record);
-  p.view = (struct study_view){p.record, record_model(p.record, record_find_model(p.record, p.ship)),
-                               record_model(p.record, 0)};
+  p.view = study_view_at(p.record, record_find_model(p.record, p.ship));
   return p;
 }
 
@@ -123,7 +122,7 @@ static const char *verdict_of(const struct study_view *v, struct buf *why) {
 static void verdicts(const struct part *p, json_t *list) {
   for (size_t i = 1; i < p->models; i++) {
     const json_t *m = record_model(p->record, i);
-    struct study_view v = {p->record, m, record_model(p->record, 0)};
+    struct study_view v = study_view_at(p->record, i);
     struct buf why = {0};
     const char *said = verdict_of(&v, &why);
     char *text = buf_take(&why);
@@ -139,7 +138,7 @@ static const json_t *best(const struct part *p, const char *metric, double *valu
   const struct study_metric *m = study_metric_find(metric);
   const json_t *found = NULL;
   for (size_t i = 0; i < p->models; i++) {
-    struct study_view v = {p->record, record_model(p->record, i), record_model(p->record, 0)};
+    struct study_view v = study_view_at(p->record, i);
     struct study_value x;
     const char *reason;
     if (!study_metric_get(m, &v, &x, &reason)) continue;
@@ -170,7 +169,7 @@ static void trade_offs(const struct part *p, json_t *list) {
   double compression = 0, kept = INFINITY;
   size_t not_worse = 0, judged = 0, faster = 0, timed = 0;
   for (size_t i = 1; i < p->models; i++) {
-    struct study_view v = {p->record, record_model(p->record, i), record_model(p->record, 0)};
+    struct study_view v = study_view_at(p->record, i);
     struct study_value x;
     if (say_get("compression", &v, &x)) compression = fmax(compression, x.value);
     if (say_get("relative_accuracy", &v, &x)) kept = fmin(kept, x.value);
@@ -234,7 +233,7 @@ static void advice(const struct part *p, json_t *list) {
   for (size_t i = 1; chosen && i < p->models; i++) {
     if (chosen[i]) continue;
     struct buf b = {0};
-    struct study_view v = {p->record, record_model(p->record, i), record_model(p->record, 0)};
+    struct study_view v = study_view_at(p->record, i);
     say_size(&b, &v);
     buf_puts(&b, "; ");
     say_speed(&b, &v);

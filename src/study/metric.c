@@ -8,6 +8,10 @@
 #include "report/record.h"
 #include "report/stats.h"
 
+struct study_view study_view_at(const json_t *record, size_t i) {
+  return (struct study_view){record, record_model(record, i), record_model(record, 0)};
+}
+
 static bool none(const json_t *node, const char *path, const char **reason) {
   *reason = record_reason(node, path);
   return false;

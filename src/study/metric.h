@@ -11,6 +11,8 @@ struct study_view {
   const json_t *record, *model, *base;
 };
 
+struct study_view study_view_at(const json_t *record, size_t i); // model i; 0 is the original
+
 struct study_value {
   double value;
   bool has_interval;

@@ -59,10 +59,6 @@ static const char *const usual[] = {
     "length_ratio",
 };
 
-static struct study_view view_of(const json_t *record, size_t i) {
-  return (struct study_view){record, record_model(record, i), record_model(record, 0)};
-}
-
 static void value_cell(struct table *t, const struct study_metric *m, const struct study_view *v) {
   struct study_value x;
   const char *reason;
@@ -81,7 +77,7 @@ static void value_cell(struct table *t, const struct study_metric *m, const stru
 // The change of the shipped candidate against the original: absolute points for shares, per cent of the original
 // otherwise. In colour where the change is known to be one.
 static void change_cell(struct table *t, const struct study_metric *m, const json_t *record, size_t ship) {
-  struct study_view base = view_of(record, 0), model = view_of(record, ship);
+  struct study_view base = study_view_at(record, 0), model = study_view_at(record, ship);
   struct study_value x, y;
   const char *reason;
   if (study_metric_compares(m) || !study_metric_get(m, &base, &x, &reason) ||
@@ -117,7 +113,7 @@ static bool wrong_unit(const json_t *record, const char *metric) {
 
 static bool any_has(const json_t *record, const struct study_metric *m) {
   for (size_t i = 0; i < record_model_count(record); i++) {
-    struct study_view v = view_of(record, i);
+    struct study_view v = study_view_at(record, i);
     struct study_value x;
     const char *reason;
     if (study_metric_get(m, &v, &x, &reason)) return true;
@@ -132,7 +128,7 @@ static void sheet_row(struct table *t, const json_t *record, size_t ship, const 
   if (!any_has(record, m)) return;
   table_text(t, TONE_PLAIN, m->title);
   for (size_t i = 0; i < count; i++) {
-    struct study_view v = view_of(record, i);
+    struct study_view v = study_view_at(record, i);
     value_cell(t, m, &v);
   }
   change_cell(t, m, record, ship);
@@ -195,7 +191,7 @@ static void bars_of(const json_t *record, const char *metric, struct document *d
   double most = 0;
   struct buf b = {0};
   for (size_t i = 0; i < count; i++) {
-    struct study_view v = view_of(record, i);
+    struct study_view v = study_view_at(record, i);
     struct study_value x;
     const char *reason;
     if (study_metric_get(m, &v, &x, &reason)) most = fmax(most, x.value);
@@ -203,7 +199,7 @@ static void bars_of(const json_t *record, const char *metric, struct document *d
   if (most <= 0) return;
   buf_printf(&b, "%s\n", m->title);
   for (size_t i = 0; i < count; i++) {
-    struct study_view v = view_of(record, i);
+    struct study_view v = study_view_at(record, i);
     struct study_value x;
     const char *reason, *name = record_model_label(v.model);
     char text[64];

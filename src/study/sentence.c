@@ -84,7 +84,7 @@ bool study_view_find(const json_t *study, const char *part, const char *model, s
   if (!model) return false;
   size_t at = strcmp(model, "original") ? record_find_model(record, model) : 0;
   if (at >= record_model_count(record)) return false;
-  *out = (struct study_view){record, record_model(record, at), record_model(record, 0)};
+  *out = study_view_at(record, at);
   return true;
 }
 
