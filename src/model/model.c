@@ -26,7 +26,7 @@ char *model_directory(const char *path) {
 }
 
 // The config, then the weights: what an architecture is called decides whether they are looked at.
-static enum pare_status load_source(pare_model *m, struct pare_error *err) {
+static enum pare_status load_source(pare_model *m, bool weights, struct pare_error *err) {
   struct model_source *src = &m->source;
   const char *type = json_string_value(json_object_get(src->config, "model_type"));
   if (!type) return error_set(err, PARE_DATA, "%s: missing key model_type", src->config_file);
@@ -34,7 +34,7 @@ static enum pare_status load_source(pare_model *m, struct pare_error *err) {
     return error_set(err, PARE_UNAVAILABLE,
                      "%s: model_type \"%.60s\" is not built yet (gpt2, bert, distilbert, awd_lstm, bart, linear are)",
                      src->config_file, type);
-  enum pare_status s = model_source_weights(src, err);
+  enum pare_status s = weights ? model_source_weights(src, err) : PARE_OK;
   m->config_json = src->config;
   m->tensors = src->tensors;
   src->config = NULL;
@@ -132,10 +132,19 @@ static void name_scheme(pare_model *m) {
   snprintf(m->scheme, sizeof m->scheme, "%s", name);
 }
 
+// How much of a model is opened.
+enum depth { DEPTH_KIND, DEPTH_STORED, DEPTH_COMPUTE };
+
+static enum pare_status open_kind(pare_model *m, struct pare_error *err) {
+  enum pare_status s = model_source_open(m->path, &m->source, err);
+  if (!s) s = load_source(m, false, err);
+  return s ? s : load_labels(m, err);
+}
+
 static enum pare_status open_parts(pare_model *m, bool compute, struct pare_error *err) {
   uint64_t start = clock_ns();
   enum pare_status s = model_source_open(m->path, &m->source, err);
-  if (!s) s = load_source(m, err);
+  if (!s) s = load_source(m, true, err);
   if (!s) s = check_quantization(m, err);
   if (!s) s = weights_resolve(m, err);
   if (!s && compute) s = weights_pack(m, err);
@@ -150,7 +159,7 @@ static enum pare_status open_parts(pare_model *m, bool compute, struct pare_erro
   return s;
 }
 
-static enum pare_status open_model(pare_engine *engine, const char *path, bool compute, pare_model **out,
+static enum pare_status open_model(pare_engine *engine, const char *path, enum depth depth, pare_model **out,
                                    struct pare_error *err) {
   *out = NULL;
   pare_model *m = calloc(1, sizeof *m);
@@ -160,7 +169,7 @@ static enum pare_status open_model(pare_engine *engine, const char *path, bool c
   }
   m->kernels = engine->kernels;
   m->pool = engine->pool;
-  enum pare_status s = open_parts(m, compute, err);
+  enum pare_status s = depth == DEPTH_KIND ? open_kind(m, err) : open_parts(m, depth == DEPTH_COMPUTE, err);
   if (s) {
     model_close(m);
     return s;
@@ -170,11 +179,15 @@ static enum pare_status open_model(pare_engine *engine, const char *path, bool c
 }
 
 enum pare_status model_open(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err) {
-  return open_model(engine, path, true, out, err);
+  return open_model(engine, path, DEPTH_COMPUTE, out, err);
 }
 
 enum pare_status model_open_stored(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err) {
-  return open_model(engine, path, false, out, err);
+  return open_model(engine, path, DEPTH_STORED, out, err);
+}
+
+enum pare_status model_open_kind(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err) {
+  return open_model(engine, path, DEPTH_KIND, out, err);
 }
 
 void model_close(pare_model *m) {

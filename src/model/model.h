@@ -39,6 +39,8 @@ struct pare_model {
 enum pare_status model_open(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err);
 // Weights as stored only: nothing is packed, so it can be read and quantized but not run.
 enum pare_status model_open_stored(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err);
+// Configuration and labels only: what kind of model it is, neither weights nor tokenizer.
+enum pare_status model_open_kind(pare_engine *engine, const char *path, pare_model **out, struct pare_error *err);
 void model_close(pare_model *m);
 // The directory of a model given as a directory or as a weight file in it; to be freed by the caller.
 char *model_directory(const char *path);

@@ -29,7 +29,7 @@ static enum pare_status open_quantized(pare_engine *engine, const char *path, co
   enum pare_status status = model_open(engine, quantized, out, err);
   if (status) return status;
   // An original that is gone does not speak against the quantized one.
-  if (model_open_stored(engine, path, &original, NULL)) return PARE_OK;
+  if (model_open_kind(engine, path, &original, NULL)) return PARE_OK;
   status = same_kind(original, *out, err);
   model_close(original);
   if (status) {
