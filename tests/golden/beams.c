@@ -16,22 +16,12 @@ static pare_engine engine;
 
 static int setup(void **state) {
   (void)state;
-  golden = json_load_file(DATA "/beams.json", 0, NULL);
-  return !golden || kernels_select(NULL, &engine.kernels, NULL) || pool_open(2, &engine.pool, NULL);
+  return golden_setup(DATA "/beams.json", &golden, &engine);
 }
 
 static int teardown(void **state) {
   (void)state;
-  json_decref(golden);
-  pool_close(engine.pool);
-  return 0;
-}
-
-static pare_model *open_model(const char *dir) {
-  struct pare_error err = {0};
-  pare_model *m;
-  must(model_open(&engine, dir, &m, &err), &err);
-  return m;
+  return golden_teardown(golden, &engine);
 }
 
 static const char *text_of(const json_t *c, const char *key) {
@@ -81,7 +71,7 @@ static void ids_equal_transformers(void **state) {
       char dir[1000];
       snprintf(dir, sizeof dir, "%s/%s", DATA, name);
       model_close(m);
-      m = open_model(dir);
+      m = golden_open(&engine, dir);
       open = name;
     }
     run_case(m, c, i);
@@ -122,7 +112,7 @@ static void texts_do_not_see_each_other(void **state) {
   (void)state;
   static const char *const models[] = {DATA "/models/bart", DATA "/generate"};
   for (size_t k = 0; k < 4; k++) {
-    pare_model *m = open_model(models[k / 2]);
+    pare_model *m = golden_open(&engine, models[k / 2]);
     struct pare_error err = {0};
     struct pare_text texts[TEXTS];
     struct pare_generation together[TEXTS], alone[TEXTS];
@@ -196,7 +186,7 @@ static void every_scheme_gives_the_same_ids(void **state) {
 // Step by step over cached cross-attention: the bits of the whole, whatever stream reads the text.
 static void steps_give_the_bits_of_the_whole(void **state) {
   (void)state;
-  pare_model *m = open_model(DATA "/models/bart");
+  pare_model *m = golden_open(&engine, DATA "/models/bart");
   struct pare_error err = {0};
   enum { S = 29, N = 23, SLOTS = 3 };
   size_t V = m->config.V;
@@ -245,7 +235,7 @@ static void expect_parse(pare_model *m, const char *json, enum pare_status statu
 
 static void hostile_configurations(void **state) {
   (void)state;
-  pare_model *m = open_model(DATA "/models/bart");
+  pare_model *m = golden_open(&engine, DATA "/models/bart");
   expect_parse(m, "{}", PARE_OK, NULL);
   expect_parse(m, "{\"num_beams\": 0}", PARE_DATA, "num_beams");
   expect_parse(m, "{\"num_beams\": 65}", PARE_DATA, "num_beams");
@@ -278,7 +268,7 @@ static void contradictions(void **state) {
   static const char *const names[] = {"beams", "temperature", "length-penalty", "min-tokens"};
   static const char *const models[] = {DATA "/models/bart", DATA "/generate"};
   for (size_t k = 0; k < 8; k++) {
-    pare_model *m = open_model(models[k / 4]);
+    pare_model *m = golden_open(&engine, models[k / 4]);
     struct pare_text text = {.text = "a", .len = 1};
     struct pare_generation g;
     struct pare_error err = {0};
@@ -297,7 +287,7 @@ static void count_text(void *context, size_t index, const char *text, size_t len
 
 static void long_texts_and_stops(void **state) {
   (void)state;
-  pare_model *m = open_model(DATA "/models/bart");
+  pare_model *m = golden_open(&engine, DATA "/models/bart");
   char longer[500];
   memset(longer, 'q', sizeof longer);
   struct pare_text texts[2] = {{.text = longer, .len = sizeof longer}, {.text = longer, .len = 30}};

@@ -18,27 +18,17 @@ static pare_engine engine;
 
 static int setup(void **state) {
   (void)state;
-  golden = json_load_file(FOLDER "/golden.json", 0, NULL);
-  return !golden || kernels_select(NULL, &engine.kernels, NULL) || pool_open(2, &engine.pool, NULL);
+  return golden_setup(FOLDER "/golden.json", &golden, &engine);
 }
 
 static int teardown(void **state) {
   (void)state;
-  json_decref(golden);
-  pool_close(engine.pool);
-  return 0;
-}
-
-static pare_model *open_lm(const char *dir) {
-  struct pare_error err = {0};
-  pare_model *m;
-  must(model_open(&engine, dir, &m, &err), &err);
-  return m;
+  return golden_teardown(golden, &engine);
 }
 
 static void greedy_equals_transformers(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   const json_t *cases = json_object_get(golden, "greedy"), *c;
   size_t i;
   assert_true(json_array_size(cases) >= 8);
@@ -141,7 +131,7 @@ static void read_in_pieces(struct decoder *d, size_t slot, const uint32_t *ids, 
 }
 
 static void check_steps(const char *dir) {
-  pare_model *m = open_lm(dir);
+  pare_model *m = golden_open(&engine, dir);
   struct pare_error err = {0};
   enum { N = 41 };
   uint32_t ids[N];
@@ -196,7 +186,7 @@ static void steps_give_the_bits_of_the_whole(void **state) {
 // Every stream filled to its last position in one step of more tokens than the model's longest: the most a step takes.
 static void a_full_step(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   struct pare_error err = {0};
   enum { SLOTS = 5, P = 64 };
   size_t V = m->config.V;
@@ -233,7 +223,7 @@ static void collect(void *context, size_t index, const char *text, size_t len) {
 
 static void prompts_do_not_see_each_other(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   struct pare_error err = {0};
   static const char *const words[] = {"The quick", "a", "", "one two three four", "x y", "Zürich"};
   enum { N = 20 };
@@ -260,7 +250,7 @@ static void prompts_do_not_see_each_other(void **state) {
 
 static void stops_and_streams(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   struct pare_error err = {0};
   struct pare_text prompts[2] = {{.text = "The quick brown fox", .len = 19}, {.text = "a", .len = 1}};
   struct {
@@ -292,7 +282,7 @@ static void stops_and_streams(void **state) {
 // streamed is the answer, no byte more.
 static void stops_across_characters(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   struct pare_text prompt = {.text = "a", .len = 1};
   struct {
     char text[2][4096];
@@ -331,7 +321,7 @@ static void stops_across_characters(void **state) {
 
 static void refusals(void **state) {
   (void)state;
-  pare_model *m = open_lm(FOLDER);
+  pare_model *m = golden_open(&engine, FOLDER);
   struct pare_error err = {0};
   struct pare_generation g;
   char longer[2000];

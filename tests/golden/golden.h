@@ -40,6 +40,25 @@ static inline void close_engines(pare_engine *engines, size_t n) {
 }
 
 // Ids and types of a case; logits of it by a model.
+// A file of expectations and an engine of two threads, for a group of tests; 0 when both are there.
+static inline int golden_setup(const char *file, json_t **golden, pare_engine *engine) {
+  *golden = json_load_file(file, 0, NULL);
+  return !*golden || kernels_select(NULL, &engine->kernels, NULL) || pool_open(2, &engine->pool, NULL);
+}
+
+static inline int golden_teardown(json_t *golden, pare_engine *engine) {
+  json_decref(golden);
+  pool_close(engine->pool);
+  return 0;
+}
+
+static inline pare_model *golden_open(pare_engine *engine, const char *dir) {
+  struct pare_error err = {0};
+  pare_model *m;
+  must(model_open(engine, dir, &m, &err), &err);
+  return m;
+}
+
 struct golden_case {
   uint32_t *ids;
   uint8_t *types;
