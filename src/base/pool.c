@@ -1,10 +1,12 @@
 // pool.c - see pool.h. One 64-bit gate says which run is open and how many workers are inside it:
 //   run number << 32 | open << 31 | workers inside
-// A worker enters an open run it has not yet seen, claims jobs from a shared counter until none are left, and leaves.
-// The caller works too, then closes the gate and waits only for workers that are inside, so one that overslept delays
-// nobody. The run's description changes only while the gate is closed and empty. Sleeping and waking pair a
-// sequentially consistent store with a load of the other side's word, then decide under the lock: one of the two always
-// sees the other.
+// A worker enters an open run it has not yet seen, claims jobs until none are left, and leaves. Each thread has a share
+// of neighbouring jobs and takes it from the front; one that is done takes others' from the end. So a thread meets the
+// same jobs in every run of a like list, and what its cache holds of them is used; and data that lies in the order of
+// the jobs is read in that order. The caller works too, then closes the gate and waits only for workers that are
+// inside, so one that overslept delays nobody. The run's description changes only while the gate is closed and empty.
+// Sleeping and waking pair a sequentially consistent store with a load of the other side's word, then decide under the
+// lock: one of the two always sees the other.
 #include "base/pool.h"
 
 #include <assert.h>
@@ -32,6 +34,11 @@ struct worker {
   pthread_t thread;
 };
 
+// The jobs of one thread that are still to do: low half the first, high half one past the last.
+struct share {
+  _Alignas(CACHE_LINE) _Atomic uint64_t left;
+};
+
 struct pool {
   size_t threads;
   struct worker *workers; // (threads), the first unused
@@ -39,9 +46,8 @@ struct pool {
   _Alignas(CACHE_LINE) _Atomic uint64_t gate;
   void (*fn)(void *ctx, size_t job, size_t thread);
   void *ctx;
-  size_t jobs;
 
-  _Alignas(CACHE_LINE) atomic_size_t next; // first unclaimed job; runs past jobs by at most threads
+  struct share *shares; // (threads)
 
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
   pthread_cond_t work, done;
@@ -66,11 +72,22 @@ static bool gate_is_empty(uint64_t gate) {
   return (gate & (GATE_OPEN - 1)) == 0;
 }
 
+// One end of a share; false when it is empty. Which jobs there are was published by the gate, so relaxed is enough.
+static bool claim(struct share *s, bool front, size_t *job) {
+  uint64_t left = atomic_load_explicit(&s->left, memory_order_relaxed), after;
+  do {
+    uint64_t first = left & UINT32_MAX, end = left >> 32;
+    if (first == end) return false;
+    *job = (size_t)(front ? first : end - 1);
+    after = front ? end << 32 | (first + 1) : (end - 1) << 32 | first;
+  } while (!atomic_compare_exchange_weak_explicit(&s->left, &left, after, memory_order_relaxed, memory_order_relaxed));
+  return true;
+}
+
 static void work_on(struct pool *p, size_t thread) {
-  for (;;) {
-    size_t job = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-    if (job >= p->jobs) return;
-    p->fn(p->ctx, job, thread);
+  size_t job;
+  for (size_t i = 0; i < p->threads; i++) {
+    while (claim(&p->shares[(thread + i) % p->threads], i == 0, &job)) p->fn(p->ctx, job, thread);
   }
 }
 
@@ -132,14 +149,17 @@ static void wait_until_empty(struct pool *p) {
 }
 
 void pool_run(struct pool *p, void (*fn)(void *ctx, size_t job, size_t thread), void *ctx, size_t jobs) {
+  assert(jobs <= UINT32_MAX);
   if (!p || p->threads == 1 || jobs <= 1) {
     for (size_t job = 0; job < jobs; job++) fn(ctx, job, 0);
     return;
   }
   p->fn = fn;
   p->ctx = ctx;
-  p->jobs = jobs;
-  atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+  for (size_t t = 0; t < p->threads; t++) {
+    uint64_t first = jobs * t / p->threads, end = jobs * (t + 1) / p->threads;
+    atomic_store_explicit(&p->shares[t].left, end << 32 | first, memory_order_relaxed);
+  }
   uint64_t run = atomic_load_explicit(&p->gate, memory_order_relaxed) / GATE_RUN + 1;
   atomic_store(&p->gate, run * GATE_RUN | GATE_OPEN); // publishes the fields above
 
@@ -174,13 +194,16 @@ enum pare_status pool_open(size_t threads, struct pool **out, struct pare_error 
   *out = NULL;
   struct pool *p = aligned_alloc(CACHE_LINE, sizeof *p); // sizeof is a multiple of its alignment
   struct worker *workers = calloc(threads, sizeof *workers);
-  if (!p || !workers) {
+  struct share *shares = aligned_alloc(CACHE_LINE, threads * sizeof *shares);
+  if (!p || !workers || !shares) {
     free(p);
     free(workers);
+    free(shares);
     return error_no_memory(err);
   }
   memset(p, 0, sizeof *p);
   p->workers = workers;
+  p->shares = shares;
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->work, NULL);
   pthread_cond_init(&p->done, NULL);
@@ -209,5 +232,6 @@ void pool_close(struct pool *p) {
   pthread_cond_destroy(&p->work);
   pthread_mutex_destroy(&p->lock);
   free(p->workers);
+  free(p->shares);
   free(p);
 }

@@ -74,6 +74,7 @@ static inline size_t tile_rows(size_t left, size_t mr) {
 }
 
 static inline void product_run(const struct product *p) {
+  bool has_finish = p->bias || p->act != ACT_NONE; // is there anything to do when the sums are finished
   for (size_t n = 0; n < p->N; n += p->nr) {
     size_t width = size_min(p->nr, p->N - n), k = 0;
     do {                                                            // once even for K = 0
@@ -87,7 +88,7 @@ static inline void product_run(const struct product *p) {
                          .width = width,
                          .resume = p->accumulate || k > 0};
         p->tile(p, &s, mr);
-        if (k + kc < p->K) continue;
+        if (k + kc < p->K || !has_finish) continue;
         for (size_t i = 0; i < mr; i++) p->finish(s.c + i * p->ldc, width, p->bias ? p->bias + n : NULL, p->act);
       }
       k += kc;

@@ -1,11 +1,11 @@
 // linear.c - y = act(x W^T + b) for every encoding: the only caller of weight kernels.
 // LLM.int8() adds, for the outlier columns O of the row's text, sum over O of x[k] w[k], in f32, to what the integers
-// give. Work is cut into (panel of outputs, block of rows) jobs. A job computes its outputs whole, k ascending, so
-// neither the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K
-// block into thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so
-// 16-bit floats, which the kernel widens in registers.
+// give. Work is cut into (panel of outputs, block of rows) jobs, the blocks of a panel one after another, so that a
+// thread reads its panels once and in the order they lie in. A job computes its outputs whole, k ascending, so neither
+// the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
+// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats,
+// which the kernel widens in registers.
 #include <assert.h>
-#include <stdatomic.h>
 
 #include "base/size.h"
 #include "nn/nn.h"
@@ -13,26 +13,19 @@
 enum {
   LINEAR_K_BLOCK = 256,  // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
   LINEAR_K_SHORT = 64,   // few rows: 16 KiB, which stay in L1 between widening and their one use
-  LINEAR_ROW_BLOCK = 96, // a multiple of every register tile's height
+  LINEAR_ROW_BLOCK = 48, // a multiple of every register tile's height; what a thread waits for another at most
 };
 
 struct linear_job {
   const struct kernels *k;
-  struct pool *pool;
   const struct packed *w;
   const float *bias;
   struct nn_input *in;
   enum act act;
   float *y;
-  size_t nr, panels, row_block;
-  float *scratch;          // per thread: (K block, nr) of weights, (row block, K block) of activations
-  size_t scratch_size;     // floats per thread
-  struct nn_share *shares; // (threads), or NULL: jobs are taken as they come
-};
-
-// The panels of one thread that are still to do: low half the first, high half one past the last. On a line of its own.
-struct nn_share {
-  _Alignas(64) _Atomic uint64_t left;
+  size_t nr, row_block, row_blocks;
+  float *scratch;      // per thread: (K block, nr) of weights, (row block, K block) of activations
+  size_t scratch_size; // floats per thread
 };
 
 static size_t panel_floats(const struct kernels *k) {
@@ -168,25 +161,9 @@ static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t
   (uses_bf16_dot(j->k, w) ? j->k->gemm_bf16 : j->k->gemm_half)(&g);
 }
 
-// The next panel of the thread's own share; when that is done, the last one of another's. One is left for every call.
-static size_t claim_panel(const struct linear_job *j, size_t thread) {
-  size_t threads = pool_threads(j->pool);
-  for (size_t i = 0;; i++) {
-    _Atomic uint64_t *share = &j->shares[(thread + i) % threads].left;
-    uint64_t left = atomic_load_explicit(share, memory_order_relaxed);
-    for (;;) {
-      uint64_t first = left & UINT32_MAX, end = left >> 32;
-      if (first == end) break;
-      uint64_t after = i == 0 ? end << 32 | (first + 1) : (end - 1) << 32 | first;
-      if (atomic_compare_exchange_weak_explicit(share, &left, after, memory_order_relaxed, memory_order_relaxed))
-        return i == 0 ? first : end - 1;
-    }
-  }
-}
-
 static void run_job(void *context, size_t job, size_t thread) {
   const struct linear_job *j = context;
-  size_t panel = j->shares ? claim_panel(j, thread) : job % j->panels, m0 = job / j->panels * j->row_block;
+  size_t panel = job / j->row_blocks, m0 = job % j->row_blocks * j->row_block;
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
     integer_job(j, panel, m0, M, thread);
@@ -197,55 +174,31 @@ static void run_job(void *context, size_t job, size_t thread) {
   }
 }
 
-static void run_linear(struct nn_ctx *ctx, const struct weight *w, struct linear_job *j) {
+void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in, enum act act,
+               float *y) {
   const struct packed *p = &w->packed;
-  const struct nn_input *in = j->in;
   assert(in->K == p->K && p->data);
   assert(!p->encoding->integer || in->q);
   if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
-  size_t mark = arena_mark(ctx->arena);
-  if (p->encoding->integer) nn_input_quantize(ctx, j->in, &p->input);
-  j->k = ctx->kernels;
-  j->pool = ctx->pool;
-  j->w = p;
-  j->panels = p->panels;
-  j->nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr;
-  j->scratch_size = thread_floats(ctx->kernels);
-  j->scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * j->scratch_size * sizeof(float));
+  size_t mark = arena_mark(ctx->arena), threads = pool_threads(ctx->pool);
+  if (p->encoding->integer) nn_input_quantize(ctx, in, &p->input);
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
-  j->row_block = j->shares || (p->encoding->unpack_panel && p->panels >= 2 * pool_threads(ctx->pool))
-                     ? in->rows
-                     : LINEAR_ROW_BLOCK;
-  pool_run(ctx->pool, run_job, j, p->panels * size_ceil_div(in->rows, j->row_block));
+  bool whole = p->encoding->unpack_panel && p->panels >= 2 * threads;
+  struct linear_job j = {.k = ctx->kernels,
+                         .w = p,
+                         .bias = bias,
+                         .in = in,
+                         .act = act,
+                         .y = y,
+                         .nr = p->encoding->integer ? ctx->kernels->i8_nr : ctx->kernels->f32_nr,
+                         .row_block = whole ? in->rows : LINEAR_ROW_BLOCK,
+                         .scratch_size = thread_floats(ctx->kernels)};
+  j.row_blocks = size_ceil_div(in->rows, j.row_block);
+  j.scratch = arena_take(ctx->arena, threads * j.scratch_size * sizeof(float));
+  pool_run(ctx->pool, run_job, &j, p->panels * j.row_blocks);
   arena_reset(ctx->arena, mark);
   ctx->counters.operations += 2 * (uint64_t)in->rows * p->N * p->K;
   ctx->counters.weight_bytes += p->panels * p->panel_bytes;
-}
-
-void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in, enum act act,
-               float *y) {
-  struct linear_job j = {.bias = bias, .in = in, .act = act, .y = y};
-  run_linear(ctx, w, &j);
-}
-
-struct nn_share *nn_shares_take(struct nn_ctx *ctx) {
-  return arena_take(ctx->arena, pool_threads(ctx->pool) * sizeof(struct nn_share));
-}
-
-size_t nn_shares_bytes(size_t threads) {
-  return arena_need(threads * sizeof(struct nn_share));
-}
-
-void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in,
-                     struct nn_share *shares, float *y) {
-  size_t threads = pool_threads(ctx->pool), panels = w->packed.panels;
-  assert(panels <= UINT32_MAX);
-  for (size_t t = 0; t < threads; t++) {
-    uint64_t first = panels * t / threads, end = panels * (t + 1) / threads;
-    atomic_store_explicit(&shares[t].left, end << 32 | first, memory_order_relaxed);
-  }
-  struct linear_job j = {.bias = bias, .in = in, .act = ACT_NONE, .y = y, .shares = shares};
-  run_linear(ctx, w, &j);
 }
 
 void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,

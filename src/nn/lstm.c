@@ -23,16 +23,13 @@ static void run_cells(void *context, size_t job, size_t thread) {
 }
 
 // The recurrent product of a step. Before a text's first word h is zero: what is left is the bias.
-static void recur(struct nn_ctx *ctx, const struct nn_lstm *layer, const float *h, size_t rows, struct nn_share *shares,
-                  float *r) {
-  size_t N = layer->h->N, mark = arena_mark(ctx->arena);
-  if (!h) {
-    for (size_t s = 0; s < rows; s++) memcpy(r + s * N, layer->h_bias->vector, N * sizeof(float));
+static void recur(struct nn_ctx *ctx, const struct nn_lstm *layer, const float *h, size_t rows, float *r) {
+  size_t N = layer->h->N;
+  if (h) {
+    nn_project(ctx, layer->h, layer->h_bias, h, rows, ACT_NONE, r);
     return;
   }
-  struct nn_input in = nn_input_of(ctx, h, rows, layer->h->K, layer->h->packed.encoding->integer);
-  nn_linear_again(ctx, layer->h, layer->h_bias->vector, &in, shares, r);
-  arena_reset(ctx->arena, mark);
+  for (size_t s = 0; s < rows; s++) memcpy(r + s * N, layer->h_bias->vector, N * sizeof(float));
 }
 
 void nn_lstm(struct nn_ctx *ctx, const struct nn_lstm *layer, const struct nn_steps *steps, const float *x,
@@ -42,11 +39,10 @@ void nn_lstm(struct nn_ctx *ctx, const struct nn_lstm *layer, const struct nn_st
   float *r = arena_take(ctx->arena, most * N * sizeof(float));
   nn_project(ctx, layer->x, layer->x_bias, x, steps->rows, ACT_NONE, gates);
   if (state->fresh) memset(state->c, 0, most * width * sizeof(float));
-  struct nn_share *shares = nn_shares_take(ctx);
   const float *h = state->fresh ? NULL : state->h;
   for (size_t t = 0, row = 0; t < steps->count; row += steps->active[t++]) {
     size_t rows = steps->active[t];
-    recur(ctx, layer, h, rows, shares, r);
+    recur(ctx, layer, h, rows, r);
     struct cell_job j = {ctx->kernels, rows, width, gates + row * N, r, state->c, y + row * width};
     pool_run(ctx->pool, run_cells, &j, size_ceil_div(rows, SEQUENCES_PER_JOB));
     h = j.h;
@@ -59,6 +55,5 @@ void nn_lstm(struct nn_ctx *ctx, const struct nn_lstm *layer, const struct nn_st
 
 size_t nn_lstm_scratch_bytes(const struct kernels *k, size_t rows, size_t sequences, size_t width, size_t threads) {
   return arena_need(rows * 4 * width * sizeof(float)) + arena_need(sequences * 4 * width * sizeof(float)) +
-         nn_shares_bytes(threads) + nn_input_scratch_bytes(size_max(rows, sequences), width) +
-         nn_linear_scratch_bytes(k, threads);
+         nn_input_scratch_bytes(size_max(rows, sequences), width) + nn_linear_scratch_bytes(k, threads);
 }

@@ -97,14 +97,6 @@ void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight 
                 enum act act, float *y);
 size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads);
 
-// One of many products by the same weight, one after another, each with few rows (a recurrent layer's steps): threads
-// keep to their own panels, so that what a thread's cache still holds of the last product is used. Bits as nn_linear's.
-struct nn_share;                                     // a thread's panels
-struct nn_share *nn_shares_take(struct nn_ctx *ctx); // (threads), from ctx->arena
-size_t nn_shares_bytes(size_t threads);
-void nn_linear_again(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in,
-                     struct nn_share *shares, float *y);
-
 // y (N) = sum of the rows of ids, in their order, each value added to what is there.
 void nn_bag(struct nn_ctx *ctx, const struct bag *b, const uint32_t *ids, size_t n, float *y);
 // Makes a bag of a stored (N, V) weight; a takes nn_bag_bytes.
