@@ -231,7 +231,7 @@ static void run_encoder(struct nn_ctx *ctx, const struct config *c, const struct
                         float *x) {
   struct config e = encoder_config(c);
   embed(ctx, c, w, E_POS, E_LN, s, x);
-  encoder_layers(ctx, &e, w, &encoder_table, s, x);
+  encoder_layers(ctx, &e, w, &encoder_table, s, false, x);
 }
 
 // The encoder's states as the cross-attention layers read them: quantized once for all layers that want the same.

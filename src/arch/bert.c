@@ -138,10 +138,10 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
   size_t R = s->rows, C = c->C, mark = arena_mark(ctx->arena);
   float *x = c->task == ARCH_ENCODE ? out : arena_take(ctx->arena, R * C * 4);
   embed(ctx, c, w, s, x);
-  encoder_layers(ctx, c, w, &layer_rows, s, x);
+  encoder_layers(ctx, c, w, &layer_rows, s, c->task == ARCH_CLASSIFY, x);
   if (c->task == ARCH_CLASSIFY) {
     float *h = arena_take(ctx->arena, s->B * C * 4);
-    encoder_first_token(ctx, w, POOL, s, x, C, ACT_TANH, h);
+    nn_project(ctx, weight_at(w, POOL), weight_at(w, POOL_B), x, s->B, ACT_TANH, h);
     nn_project(ctx, weight_at(w, CLS), weight_at(w, CLS_B), h, s->B, ACT_NONE, out);
   }
   arena_reset(ctx->arena, mark);

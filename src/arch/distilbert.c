@@ -109,10 +109,10 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
   nn_embed(ctx, weight_at(w, WORD), s->ids, R, false, x);
   nn_embed(ctx, weight_at(w, POSITION), s->positions, R, true, x);
   nn_add_norm(ctx, x, NULL, weight_at(w, NORM), weight_at(w, NORM_B), c->eps, R, C, x);
-  encoder_layers(ctx, c, w, &layer_rows, s, x);
+  encoder_layers(ctx, c, w, &layer_rows, s, c->task == ARCH_CLASSIFY, x);
   if (c->task == ARCH_CLASSIFY) {
     float *h = arena_take(ctx->arena, s->B * C * 4);
-    encoder_first_token(ctx, w, PRE, s, x, C, ACT_RELU, h);
+    nn_project(ctx, weight_at(w, PRE), weight_at(w, PRE_B), x, s->B, ACT_RELU, h);
     nn_project(ctx, weight_at(w, CLS), weight_at(w, CLS_B), h, s->B, ACT_NONE, out);
   }
   arena_reset(ctx->arena, mark);

@@ -12,15 +12,12 @@ struct encoder_rows {
   size_t q, k, v, o, ln1, w1, w2, ln2; // table indices; index + 1 is the bias
 };
 
-// Runs all layers over x (rows, C) in place.
+// Runs all layers over x (rows, C) in place. first_only: x becomes each sequence's first row alone, (B, C).
 void encoder_layers(struct nn_ctx *ctx, const struct config *c, const struct weights *w,
-                    const struct encoder_rows *rows, const struct sequences *s, float *x);
-// Queries, keys and values (R, C) of layer l: three projections that read one quantized copy of x.
+                    const struct encoder_rows *rows, const struct sequences *s, bool first_only, float *x);
+// Queries, keys and values (R, C) of layer l: three projections that read one quantized copy of x; NULL leaves one out.
 void encoder_project_qkv(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
                          const float *x, size_t R, size_t C, float *const out[3]);
-// y (B, N) = act(first token of each sequence through the linear at table row `row`).
-void encoder_first_token(struct nn_ctx *ctx, const struct weights *w, size_t row, const struct sequences *s,
-                         const float *x, size_t C, enum act act, float *y);
 size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, size_t rows, size_t longest,
                              size_t threads);
 

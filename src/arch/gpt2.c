@@ -10,6 +10,7 @@
 
 #include "arch/arch.h"
 #include "arch/config.h"
+#include "arch/kept.h"
 #include "base/size.h"
 
 enum {
@@ -103,7 +104,7 @@ static size_t scratch_bytes(const struct kernels *k, const struct config *c, siz
       size_max(nn_linear_scratch_bytes(k, threads), nn_attention_scratch_bytes(threads, longest, c->C / c->H));
   inner = size_max(inner, nn_attention_cached_scratch_bytes(threads, c->P));
   inner = size_max(inner, nn_embed_scratch_bytes(threads, c->C));
-  return layers + arena_need(B * c->C * 4) + input + inner;
+  return layers + kept_bytes(B) + input + inner;
 }
 
 static void linear(struct nn_ctx *ctx, const struct weights *w, size_t layer, size_t row, const float *x, size_t R,
@@ -112,34 +113,21 @@ static void linear(struct nn_ctx *ctx, const struct weights *w, size_t layer, si
   nn_project(ctx, m, bias, x, R, act, y);
 }
 
-// The token a classifier reads: the last one that is not padding (the first when all are; the last when nothing pads).
-static size_t last_token(const struct config *c, const struct sequences *s, size_t b) {
-  size_t first = s->offsets[b], i = s->offsets[b + 1] - 1;
-  if (c->pad_id < 0) return i;
-  while (i > first && s->ids[i] == (uint64_t)c->pad_id) i--;
+// The position a classifier reads: the last that is not padding (the first when all are; the last when nothing pads).
+static size_t deciding(const struct config *c, const struct sequences *s, size_t b) {
+  const uint32_t *ids = s->ids + s->offsets[b];
+  size_t i = s->offsets[b + 1] - s->offsets[b] - 1;
+  if (c->task != ARCH_CLASSIFY || c->pad_id < 0) return i;
+  while (i > 0 && ids[i] == (uint64_t)c->pad_id) i--;
   return i;
-}
-
-// Rows the output layer reads: a classifier's deciding tokens, the last of each sequence, or all of them.
-static void head(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
-                 const float *y, float *out) {
-  bool classify = c->task == ARCH_CLASSIFY, pick = classify || s->last_only;
-  const struct weight *m = weight_at(w, classify ? SCORE : c->tied ? WTE : LM_HEAD);
-  const float *x = y;
-  if (pick) {
-    float *last = arena_take(ctx->arena, s->B * c->C * sizeof(float));
-    for (size_t b = 0; b < s->B; b++) {
-      size_t row = classify ? last_token(c, s, b) : s->offsets[b + 1] - 1;
-      memcpy(last + b * c->C, y + row * c->C, c->C * sizeof(float));
-    }
-    x = last;
-  }
-  nn_project(ctx, m, NULL, x, pick ? s->B : s->rows, ACT_NONE, out);
 }
 
 static void forward(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
                     float *out) {
   size_t R = s->rows, C = c->C, D = C / c->H, mark = arena_mark(ctx->arena);
+  const bool classify = c->task == ARCH_CLASSIFY, one_each = classify || s->last_only;
+  struct kept last = kept_first(ctx, s);
+  for (size_t b = 0; b < s->B; b++) kept_move(&last, b, deciding(c, s, b));
   struct state t = {0};
   t.x = arena_take(ctx->arena, R * C * 4);
   t.y = arena_take(ctx->arena, R * C * 4);
@@ -170,6 +158,13 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
                              .causal = true,
                              .out = t.att,
                              .ldo = C};
+    if (one_each && l + 1 == c->L && kept_may_cut(w, l)) {
+      kept_gather(&last, t.qkv, 3 * C, C, t.y);
+      kept_gather(&last, t.x, C, C, t.x);
+      R = last.B;
+      a.q = t.y, a.ldq = C;
+      a.offsets = last.offsets, a.kv_offsets = s->offsets, a.first = last.at;
+    }
     if (s->cache) {
       nn_attention_cached(ctx, &a, s->cache, l, s->slots);
     } else {
@@ -180,8 +175,13 @@ static void forward(struct nn_ctx *ctx, const struct config *c, const struct wei
     linear(ctx, w, l, FC, t.y, R, c->act, t.h);
     linear(ctx, w, l, FC2, t.h, R, ACT_NONE, t.r);
   }
+  if (one_each && R == s->rows) {
+    kept_gather(&last, t.x, C, C, t.x);
+    kept_gather(&last, t.r, C, C, t.r);
+    R = last.B;
+  }
   nn_add_norm(ctx, t.x, t.r, weight_at(w, LNF), weight_at(w, LNF_B), c->eps, R, C, t.y);
-  head(ctx, c, w, s, t.y, out);
+  nn_project(ctx, weight_at(w, classify ? SCORE : c->tied ? WTE : LM_HEAD), NULL, t.y, R, ACT_NONE, out);
   arena_reset(ctx->arena, mark);
 }
 

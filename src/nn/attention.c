@@ -65,7 +65,9 @@ static void head_job(void *context, size_t job, size_t thread) {
   const struct nn_attention *a = j->a;
   size_t b = job / a->H, column = job % a->H * a->D, r0 = a->offsets[b], T = a->offsets[b + 1] - r0;
   const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
-  size_t k0 = kv[b], keys = kv[b + 1] - k0, ld = size_round_up(keys, 16);
+  size_t k0 = kv[b], keys = kv[b + 1] - k0, first = a->first ? a->first[b] : 0;
+  if (a->causal) keys = first + T;
+  size_t ld = size_round_up(keys, 16);
   float *keys_t = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
   float *scores = keys_t + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
   transpose_keys(a->k + k0 * a->ldk + column, a->ldk, keys, a->D, ld, keys_t);
@@ -81,8 +83,8 @@ static void head_job(void *context, size_t job, size_t thread) {
                                .ldo = a->ldo,
                                .M = M,
                                .D = a->D,
-                               .first = i0,
-                               .keys = a->causal ? i0 + M : keys,
+                               .first = first + i0,
+                               .keys = a->causal ? first + i0 + M : keys,
                                .causal = a->causal,
                                .scale = a->scale};
     attention_rows(j->ctx->kernels, &r, scores, ld);
@@ -93,9 +95,9 @@ void nn_attention(struct nn_ctx *ctx, const struct nn_attention *a) {
   size_t mark = arena_mark(ctx->arena), longest = 0;
   const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
   for (size_t b = 0; b < a->B; b++) {
-    size_t T = a->offsets[b + 1] - a->offsets[b], keys = kv[b + 1] - kv[b];
+    size_t T = a->offsets[b + 1] - a->offsets[b], keys = kv[b + 1] - kv[b], first = a->first ? a->first[b] : 0;
     longest = size_max(longest, keys);
-    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * keys / (a->causal ? 2 : 1);
+    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * (a->causal ? first + (T + 1) / 2 : keys);
   }
   struct attention_job j = {ctx, a, NULL, scratch_per_thread(longest, a->D)};
   j.scratch = arena_take(ctx->arena, pool_threads(ctx->pool) * j.scratch_bytes);

@@ -60,8 +60,12 @@ static void head_job(void *context, size_t job, size_t thread) {
   size_t b = job / a->H, h = job % a->H, column = h * a->D, C = c->H * c->D;
   size_t r0 = a->offsets[b], T = a->offsets[b + 1] - r0, slot = j->slots[b], past = c->len[slot];
   const float *keys_t = keys_of(c, j->layer, slot) + h * c->D * c->cap, *values = values_of(c, j->layer, slot) + column;
-  if (a->causal)
-    append_head(c, j->layer, slot, h, a->k + r0 * a->ldk + column, a->ldk, a->v + r0 * a->ldv + column, a->ldv, T);
+  if (a->causal) {
+    const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
+    append_head(c, j->layer, slot, h, a->k + kv[b] * a->ldk + column, a->ldk, a->v + kv[b] * a->ldv + column, a->ldv,
+                kv[b + 1] - kv[b]);
+    if (a->first) past += a->first[b];
+  }
   float *scores = j->scratch + thread * QUERY_BLOCK * c->cap;
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0);
@@ -91,8 +95,9 @@ static void attend(struct nn_ctx *ctx, const struct nn_attention *a, const struc
   pool_run(ctx->pool, head_job, &j, a->B * a->H);
   arena_reset(ctx->arena, mark);
   for (size_t b = 0; b < a->B; b++) {
-    size_t T = a->offsets[b + 1] - a->offsets[b];
-    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * (c->len[slots[b]] + (a->causal ? (T + 1) / 2 : 0));
+    size_t T = a->offsets[b + 1] - a->offsets[b], past = c->len[slots[b]];
+    if (a->causal) past += (a->first ? a->first[b] : 0) + (T + 1) / 2;
+    ctx->counters.operations += 4 * (uint64_t)a->H * a->D * T * past;
   }
 }
 

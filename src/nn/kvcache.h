@@ -21,8 +21,8 @@ size_t kvcache_bytes(size_t L, size_t C, size_t slots, size_t positions);
 void kvcache_init(struct kvcache *c, struct arena *a, size_t L, size_t H, size_t D, size_t slots, size_t positions);
 
 // Causal attention of new rows over everything their stream has read. Sequence b of a->offsets is stream slots[b]; its
-// rows follow len[slot] earlier positions. Appends the new keys and values to layer `layer`; len itself moves on in
-// kvcache_advance, once all layers are done.
+// keys follow len[slot] earlier positions, from which a->first counts. Appends the new keys and values to layer
+// `layer`; len itself moves on in kvcache_advance, once all layers are done.
 void nn_attention_cached(struct nn_ctx *ctx, const struct nn_attention *a, struct kvcache *c, size_t layer,
                          const size_t *slots);
 size_t nn_attention_cached_scratch_bytes(size_t threads, size_t positions);

@@ -115,11 +115,13 @@ void nn_add_norm(struct nn_ctx *ctx, float *x, const float *r, const struct weig
 
 // Attention over ragged sequences. q, k, v: (rows, ld*), head h at columns h * D .. ; out (rows, C) with C = H *
 // D. Sequence b is rows offsets[b] .. offsets[b + 1], of the keys and values too unless kv_offsets gives them others
-// (cross-attention, not causal). causal: position i sees 0 .. i. scores = (q . k) * scale, softmax, times v.
+// (cross-attention, or some of a text's rows over all of it). causal: position i sees 0 .. i, and sequence b's queries
+// begin at position first[b] of its keys. scores = (q . k) * scale, softmax, times v.
 struct nn_attention {
   const float *q, *k, *v;
   size_t ldq, ldk, ldv;
-  const size_t *offsets, *kv_offsets; // (B + 1); kv_offsets NULL: self-attention
+  const size_t *offsets, *kv_offsets; // (B + 1); kv_offsets NULL: as offsets
+  const size_t *first;                // (B), or NULL: 0
   size_t B, H, D;
   float scale;
   bool causal;
