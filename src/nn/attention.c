@@ -25,8 +25,33 @@ size_t nn_attention_scratch_bytes(size_t threads, size_t longest, size_t D) {
   return threads * scratch_per_thread(longest, D);
 }
 
+typedef float four __attribute__((vector_size(16)));
+
+static inline four load_four(const float *p) {
+  four v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// Four keys' dimensions d to d + 3.
+static inline void transpose_four(const float *k, size_t ldk, size_t ld, float *out) {
+  four a = load_four(k), b = load_four(k + ldk), c = load_four(k + 2 * ldk), d = load_four(k + 3 * ldk);
+  four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  four rows[4] = {
+      __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+      __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+  for (size_t i = 0; i < 4; i++) memcpy(out + i * ld, &rows[i], sizeof rows[i]);
+}
+
 static void transpose_keys(const float *k, size_t ldk, size_t T, size_t D, size_t ld, float *out) {
-  for (size_t t = 0; t < T; t++)
+  size_t t = 0, whole = D / 4 * 4;
+  for (; t + 4 <= T; t += 4) {
+    for (size_t d = 0; d < whole; d += 4) transpose_four(k + t * ldk + d, ldk, ld, out + d * ld + t);
+    for (size_t d = whole; d < D; d++)
+      for (size_t i = 0; i < 4; i++) out[d * ld + t + i] = k[(t + i) * ldk + d];
+  }
+  for (; t < T; t++)
     for (size_t d = 0; d < D; d++) out[d * ld + t] = k[t * ldk + d];
 }
 
