@@ -17,7 +17,7 @@ struct data {
   float *a, *c, *w, *scale;
   uint8_t *a8;
   int8_t *w8;
-  uint16_t *w16;
+  uint16_t *a16, *w16;
   int32_t *sums;
 };
 
@@ -41,29 +41,36 @@ static void run_f32(const struct kernels *t, const struct data *d, const struct 
   }
 }
 
-static void run_16(const struct kernels *t, void (*product)(const struct gemm_half *g), const struct data *d,
-                   const struct shape *s) {
+static void run_half(const struct kernels *t, const struct data *d, const struct shape *s) {
   size_t nr = t->f32_nr;
   for (size_t n = 0; n < s->N; n += nr) {
     size_t width = s->N - n < nr ? s->N - n : nr;
-    product(&(struct gemm_half){.M = s->M,
-                                .N = width,
-                                .K = s->K,
-                                .a = d->a,
-                                .lda = s->K,
-                                .w = d->w16 + n * s->K,
-                                .ldw = nr,
-                                .c = d->c + n,
-                                .ldc = s->N});
+    t->gemm_half(&(struct gemm_half){.M = s->M,
+                                     .N = width,
+                                     .K = s->K,
+                                     .a = d->a,
+                                     .lda = s->K,
+                                     .w = d->w16 + n * s->K,
+                                     .ldw = nr,
+                                     .c = d->c + n,
+                                     .ldc = s->N});
   }
 }
 
-static void run_half(const struct kernels *t, const struct data *d, const struct shape *s) {
-  run_16(t, t->gemm_half, d, s);
-}
-
 static void run_bf16(const struct kernels *t, const struct data *d, const struct shape *s) {
-  run_16(t, t->gemm_bf16, d, s);
+  size_t nr = t->f32_nr;
+  for (size_t n = 0; n < s->N; n += nr) {
+    size_t width = s->N - n < nr ? s->N - n : nr;
+    t->gemm_bf16(&(struct gemm_bf16){.M = s->M,
+                                     .N = width,
+                                     .K = s->K,
+                                     .a = d->a16,
+                                     .lda = s->K,
+                                     .w = d->w16 + n * s->K,
+                                     .ldw = nr,
+                                     .c = d->c + n,
+                                     .ldc = s->N});
+  }
 }
 
 static void run_i8(const struct kernels *t, const struct data *d, const struct shape *s) {
@@ -143,9 +150,13 @@ int main(int argc, char **argv) {
                    .scale = take((MAX_M + NR_MAX) * sizeof(float)),
                    .a8 = take(MAX_M * MAX_K),
                    .w8 = take((size_t)MAX_N * MAX_K),
+                   .a16 = take(MAX_M * MAX_K * sizeof(uint16_t)),
                    .w16 = take((size_t)MAX_N * MAX_K * sizeof(uint16_t)),
                    .sums = take((MAX_M + NR_MAX) * sizeof(int32_t))};
-  for (size_t i = 0; i < MAX_M * MAX_K; i++) d.a[i] = rng_normal(&r), d.a8[i] = (uint8_t)rng_next(&r);
+  for (size_t i = 0; i < MAX_M * MAX_K; i++) {
+    d.a[i] = rng_normal(&r), d.a8[i] = (uint8_t)rng_next(&r);
+    d.a16[i] = (uint16_t)(0x3f00 + rng_below(&r, 256));
+  }
   for (size_t i = 0; i < (size_t)MAX_N * MAX_K; i++) {
     d.w[i] = rng_normal(&r), d.w8[i] = (int8_t)(uint8_t)rng_next(&r);
     d.w16[i] = (uint16_t)(0x3f00 + rng_below(&r, 256)); // bf16 in [0.5, 2)
@@ -165,6 +176,7 @@ int main(int argc, char **argv) {
   free(d.scale);
   free(d.a8);
   free(d.w8);
+  free(d.a16);
   free(d.w16);
   free(d.sums);
   return 0;

@@ -237,10 +237,12 @@ static void run_encoder(struct nn_ctx *ctx, const struct config *c, const struct
 // The encoder's states as the cross-attention layers read them: quantized once for all layers that want the same.
 static struct nn_input cross_input(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const float *x,
                                    size_t R) {
-  bool integer = false;
-  for (size_t l = 0; l < c->L; l++)
-    integer |= weight_in(w, l, X_K)->packed.encoding->integer || weight_in(w, l, X_V)->packed.encoding->integer;
-  return nn_input_of(ctx, x, R, c->C, integer);
+  size_t bytes = 0;
+  for (size_t l = 0; l < c->L; l++) {
+    bytes = size_max(bytes, packed_input_bytes(&weight_in(w, l, X_K)->packed));
+    bytes = size_max(bytes, packed_input_bytes(&weight_in(w, l, X_V)->packed));
+  }
+  return nn_input_of(ctx, x, R, c->C, bytes);
 }
 
 static void cross_keys(struct nn_ctx *ctx, const struct weights *w, size_t l, struct nn_input *in, float *k, float *v) {

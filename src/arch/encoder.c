@@ -20,10 +20,10 @@ size_t encoder_scratch_bytes(const struct kernels *k, const struct config *c, si
 void encoder_project_qkv(struct nn_ctx *ctx, const struct weights *w, size_t l, const struct encoder_rows *rows,
                          const float *x, size_t R, size_t C, float *const out[3]) {
   const size_t row[3] = {rows->q, rows->k, rows->v};
-  bool integer = false;
-  for (int i = 0; i < 3; i++) integer |= weight_in(w, l, row[i])->packed.encoding->integer;
+  size_t bytes = 0;
+  for (int i = 0; i < 3; i++) bytes = size_max(bytes, packed_input_bytes(&weight_in(w, l, row[i])->packed));
   size_t mark = arena_mark(ctx->arena);
-  struct nn_input in = nn_input_of(ctx, x, R, C, integer);
+  struct nn_input in = nn_input_of(ctx, x, R, C, bytes);
   for (int i = 0; i < 3; i++)
     if (out[i]) nn_linear(ctx, weight_in(w, l, row[i]), weight_in(w, l, row[i] + 1)->vector, &in, ACT_NONE, out[i]);
   arena_reset(ctx->arena, mark);

@@ -120,7 +120,7 @@ void avx2_gemm_f32(const struct gemm_f32 *g) {
 }
 
 void avx2_gemm_half(const struct gemm_half *g) {
-  struct product p = product_half(g, 1);
+  struct product p = product_half(g);
   p.mr = MR, p.nr = 8 * NV, p.kc = KC;
   p.tile = g->bf16 ? tile_bf16 : tile_f16;
   p.finish = avx2_finish;

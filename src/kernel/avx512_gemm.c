@@ -102,7 +102,7 @@ void avx512_gemm_f32(const struct gemm_f32 *g) {
 }
 
 void avx512_gemm_half(const struct gemm_half *g) {
-  struct product p = product_half(g, 1);
+  struct product p = product_half(g);
   p.mr = MR, p.nr = 16 * NV, p.kc = KC;
   p.tile = g->bf16 ? tile_bf16 : tile_f16;
   p.finish = avx512_finish;

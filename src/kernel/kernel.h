@@ -64,19 +64,31 @@ struct gemm_i8 {
   size_t ldc;
 };
 
-// As gemm_f32 with weights of 16 bits. gemm_half: w (K, ldw), read whole whatever N is, ldw a multiple of 16; each
-// weight is widened (which is exact) where it is multiplied. gemm_bf16: bf16 packed in pairs of k, w (K / 2, ldw, 2), K
-// even (padded with zeros; a too); a is rounded to bf16, and VDPBF16PS adds the products.
+// As gemm_f32 with weights of 16 bits, w (K, ldw), read whole whatever N is, ldw a multiple of 16; each weight is
+// widened (which is exact) where it is multiplied.
 struct gemm_half {
   size_t M, N, K;
   const float *a; // (M, lda)
   size_t lda;
   const uint16_t *w;
   size_t ldw;
-  bool bf16; // gemm_half: else f16
+  bool bf16; // else f16
   float *c;  // (M, ldc)
   size_t ldc;
   bool accumulate;
+  const float *bias; // (N) or NULL
+  enum act act;
+};
+
+// Both sides bf16, in pairs of k: VDPBF16PS adds two products a step. c = act(sum + bias). w is read whole, as above.
+struct gemm_bf16 {
+  size_t M, N, K;    // K even
+  const uint16_t *a; // (M, lda), lda even
+  size_t lda;
+  const uint16_t *w; // (K / 2, ldw, 2)
+  size_t ldw;
+  float *c; // (M, ldc)
+  size_t ldc;
   const float *bias; // (N) or NULL
   enum act act;
 };
@@ -93,7 +105,8 @@ struct kernels {
   void (*gemm_f32)(const struct gemm_f32 *g);
   void (*gemm_i8)(const struct gemm_i8 *g);
   void (*gemm_half)(const struct gemm_half *g);
-  void (*gemm_bf16)(const struct gemm_half *g); // NULL without bf16_dot
+  void (*gemm_bf16)(const struct gemm_bf16 *g);                // NULL without bf16_dot
+  void (*round_bf16)(const float *x, size_t K, uint16_t *out); // a row of gemm_bf16's a; NULL without bf16_dot
 
   // One row of activations to u8: lo = min(0, min x), hi = max(0, max x), scale = (hi - lo) / 255, zero = round(-lo /
   // scale), q = clamp(round(x / scale) + zero, 0, 255); x / scale is x * (1.0f / scale). An all-zero row: scale 1, zero

@@ -23,14 +23,14 @@ struct product {
   size_t M, N, K, lda, ldc;
   const float *a;
   const uint8_t *w;
-  size_t w_k_bytes;      // from one k to the next, on average: a pair of bf16 k may lie in one row
+  size_t w_k_bytes;      // from one k to the next
   size_t w_column_bytes; // from one column to the next
   float *c;
   bool accumulate;
   const float *bias;
   enum act act;
 
-  size_t mr, nr, kc;                                                      // largest tile; kc is even
+  size_t mr, nr, kc;                                                      // largest tile
   void (*tile)(const struct product *p, const struct spot *s, size_t mr); // mr rows, s->width columns
   void (*finish)(float *c, size_t n, const float *bias, enum act act);
 };
@@ -51,8 +51,7 @@ static inline struct product product_f32(const struct gemm_f32 *g) {
                           .act = g->act};
 }
 
-// pair: weights of one column that lie side by side, 1, or 2 where k comes in pairs.
-static inline struct product product_half(const struct gemm_half *g, size_t pair) {
+static inline struct product product_half(const struct gemm_half *g) {
   return (struct product){.M = g->M,
                           .N = g->N,
                           .K = g->K,
@@ -61,7 +60,7 @@ static inline struct product product_half(const struct gemm_half *g, size_t pair
                           .a = g->a,
                           .w = (const uint8_t *)g->w,
                           .w_k_bytes = g->ldw * sizeof(uint16_t),
-                          .w_column_bytes = pair * sizeof(uint16_t),
+                          .w_column_bytes = sizeof(uint16_t),
                           .c = g->c,
                           .accumulate = g->accumulate,
                           .bias = g->bias,

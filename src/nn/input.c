@@ -1,5 +1,5 @@
-// input.c - an input's 8-bit form: per token, in a range fixed beforehand, or LLM.int8()'s, whose outlier columns are
-// those of one text. Rows, or columns, are split over threads; each text's answer is its own.
+// input.c - an input's other form: bf16, or 8 bits, per token, in a range fixed beforehand, or LLM.int8()'s, whose
+// outlier columns are those of one text. Rows, or columns, are split over threads; each text's answer is its own.
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -15,19 +15,18 @@ struct quantize_job {
 };
 
 size_t nn_input_scratch_bytes(size_t rows, size_t K) {
-  return arena_need(rows * size_round_up(K, 4)) + arena_need(rows * K) + 3 * arena_need(rows * 4);
+  return arena_need(rows * 2 * size_round_up(K, 4)) + arena_need(rows * K) + 3 * arena_need(rows * 4);
 }
 
-struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer) {
+struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, size_t bytes) {
   struct nn_input in = {.x = x, .rows = rows, .K = K, .B = rows};
-  if (!integer) return in;
-  in.ldq = size_round_up(K, ctx->kernels->i8_kg);
-  assert(in.ldq <= size_round_up(K, 4)); // what nn_input_scratch_bytes counts on
+  if (!bytes) return in;
+  assert(ctx->kernels->i8_kg <= 4); // what nn_input_scratch_bytes counts on
   if (ctx->offsets && ctx->offsets[ctx->B] == rows) {
     in.offsets = ctx->offsets;
     in.B = ctx->B;
   }
-  in.q = arena_take(ctx->arena, rows * in.ldq);
+  in.q = arena_take(ctx->arena, rows * bytes * size_round_up(K, 4));
   in.scale = arena_take(ctx->arena, rows * sizeof(float));
   in.zero = arena_take(ctx->arena, rows * sizeof(int32_t));
   in.mask = arena_take(ctx->arena, in.B * K); // B <= rows: every text has a row
@@ -53,7 +52,9 @@ static void quantize_row(const struct kernels *k, const struct nn_input *in, siz
   const float *x = in->x + r * in->K;
   uint8_t *q = in->q + r * in->ldq;
   const struct activation *form = &in->form;
-  if (form->kind == ACTIVATION_TOKEN) {
+  if (form->kind == ACTIVATION_BF16) {
+    k->round_bf16(x, in->K, (uint16_t *)(void *)q);
+  } else if (form->kind == ACTIVATION_TOKEN) {
     k->quantize_u8(x, in->K, in->ldq, q, &in->scale[r], &in->zero[r]);
   } else if (form->kind == ACTIVATION_STATIC) {
     bool good = k->quantize_u8_fixed(x, in->K, in->ldq, 1.0f / form->scale, form->zero, q);
@@ -101,6 +102,7 @@ static bool same_form(const struct activation *a, const struct activation *b) {
 void nn_input_quantize(struct nn_ctx *ctx, struct nn_input *in, const struct activation *form) {
   if (same_form(&in->form, form)) return;
   in->form = *form;
+  in->ldq = form->kind == ACTIVATION_BF16 ? 2 * in->K : size_round_up(in->K, ctx->kernels->i8_kg);
   struct quantize_job j = {ctx->kernels, in};
   if (form->kind == ACTIVATION_OUTLIER) {
     pool_run(ctx->pool, mark_columns, &j, in->B * size_ceil_div(in->K, COLUMNS_PER_JOB));

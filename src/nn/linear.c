@@ -139,10 +139,6 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
   }
 }
 
-static bool uses_bf16_dot(const struct kernels *k, const struct packed *w) {
-  return w->encoding == &encoding_bf16 && bf16_in_pairs(k, w->K);
-}
-
 static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
   const struct packed *w = j->w;
   size_t n0 = panel * j->nr;
@@ -158,7 +154,24 @@ static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t
                         .ldc = w->N,
                         .bias = j->bias ? j->bias + n0 : NULL,
                         .act = j->act};
-  (uses_bf16_dot(j->k, w) ? j->k->gemm_bf16 : j->k->gemm_half)(&g);
+  j->k->gemm_half(&g);
+}
+
+static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_bf16 g = {.M = M,
+                        .N = size_min(j->nr, w->N - n0),
+                        .K = w->K,
+                        .a = (const uint16_t *)(const void *)(j->in->q + m0 * j->in->ldq),
+                        .lda = w->K,
+                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .ldw = j->nr,
+                        .c = j->y + m0 * w->N + n0,
+                        .ldc = w->N,
+                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .act = j->act};
+  j->k->gemm_bf16(&g);
 }
 
 static void run_job(void *context, size_t job, size_t thread) {
@@ -167,6 +180,8 @@ static void run_job(void *context, size_t job, size_t thread) {
   size_t M = size_min(j->row_block, j->in->rows - m0);
   if (j->w->encoding->integer) {
     integer_job(j, panel, m0, M, thread);
+  } else if (j->w->input.kind == ACTIVATION_BF16) {
+    bf16_job(j, panel, m0, M);
   } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
     half_job(j, panel, m0, M);
   } else {
@@ -178,10 +193,10 @@ void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, st
                float *y) {
   const struct packed *p = &w->packed;
   assert(in->K == p->K && p->data);
-  assert(!p->encoding->integer || in->q);
+  assert(!packed_input_bytes(p) || in->q);
   if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
   size_t mark = arena_mark(ctx->arena), threads = pool_threads(ctx->pool);
-  if (p->encoding->integer) nn_input_quantize(ctx, in, &p->input);
+  if (p->input.kind != ACTIVATION_NONE) nn_input_quantize(ctx, in, &p->input);
   // Widening a panel is paid per job, so those jobs take all rows when there are panels enough to go round.
   bool whole = p->encoding->unpack_panel && p->panels >= 2 * threads;
   struct linear_job j = {.k = ctx->kernels,
@@ -204,7 +219,7 @@ void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, st
 void nn_project(struct nn_ctx *ctx, const struct weight *w, const struct weight *bias, const float *x, size_t rows,
                 enum act act, float *y) {
   size_t mark = arena_mark(ctx->arena);
-  struct nn_input in = nn_input_of(ctx, x, rows, w->K, w->packed.encoding->integer);
+  struct nn_input in = nn_input_of(ctx, x, rows, w->K, packed_input_bytes(&w->packed));
   nn_linear(ctx, w, bias ? bias->vector : NULL, &in, act, y);
   arena_reset(ctx->arena, mark);
 }

@@ -65,23 +65,23 @@ static inline void nn_ctx_texts(struct nn_ctx *ctx, const size_t *offsets, size_
   ctx->B = B;
 }
 
-// An input of linear layers, (rows, K) f32, and room for its 8-bit form when any of its users is an integer encoding.
-// It is quantized by the first that needs it, and again only by one that wants it another way.
+// An input of linear layers, (rows, K) f32, and room for its 8-bit or bf16 form when any of its users wants one. It is
+// put into that form by the first that needs it, and again only by one that wants it another way.
 struct nn_input {
   const float *x;
   size_t rows, K;
   struct activation form; // of q; ACTIVATION_NONE: not filled yet
-  uint8_t *q;             // (rows, Kpad) or NULL
-  size_t ldq;
-  float *scale;          // (rows)
-  int32_t *zero;         // (rows)
-  const size_t *offsets; // (B + 1) the texts; NULL: every row is one, B = rows
+  uint8_t *q;             // (rows, ldq) or NULL: 8 bits padded to Kpad, or bf16
+  size_t ldq;             // bytes
+  float *scale;           // (rows)
+  int32_t *zero;          // (rows)
+  const size_t *offsets;  // (B + 1) the texts; NULL: every row is one, B = rows
   size_t B;
   uint8_t *mask;      // llm-int8: (B, K) 255 at the columns of text b that hold an outlier, else 0
   uint32_t *outliers; // (B) how many
 };
-// Takes scratch from ctx->arena. integer: some user's encoding is.
-struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, bool integer);
+// Takes scratch from ctx->arena. bytes: the most packed_input_bytes of its users.
+struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, size_t bytes);
 size_t nn_input_scratch_bytes(size_t rows, size_t K);
 // Makes q what `form` asks for. nn_linear does it.
 void nn_input_quantize(struct nn_ctx *ctx, struct nn_input *in, const struct activation *form);

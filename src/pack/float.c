@@ -102,14 +102,16 @@ static void pack_half(const struct kernels *k, const struct stored *s, size_t gr
                          .panel_bytes = nr * s->K * 2,
                          .data = (const uint8_t *)data};
 }
-bool bf16_in_pairs(const struct kernels *k, size_t K) {
+static bool bf16_in_pairs(const struct kernels *k, size_t K) {
   return k->bf16_dot && K % 2 == 0; // the activations of an odd width have no partner for their last value
 }
 static void pack_f16(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
   pack_half(k, s, 1, a, out);
 }
 static void pack_bf16(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  pack_half(k, s, bf16_in_pairs(k, s->K) ? 2 : 1, a, out);
+  bool pairs = bf16_in_pairs(k, s->K);
+  pack_half(k, s, pairs ? 2 : 1, a, out);
+  if (pairs) out->input = (struct activation){.kind = ACTIVATION_BF16};
 }
 
 static const uint16_t *half_panel(const struct packed *w, size_t panel) {

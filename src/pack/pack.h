@@ -44,12 +44,13 @@ struct stored {
 };
 void stored_free(struct stored *s); // accepts a zeroed struct
 
-// How an integer weight wants its input quantized.
+// How a weight wants its input: as it is, quantized, or rounded.
 enum activation_kind {
   ACTIVATION_NONE,
-  ACTIVATION_TOKEN,  // u8, range and zero point from the row itself
-  ACTIVATION_STATIC, // u8, scale and zero point given
-  ACTIVATION_OUTLIER // s8, scale from the row itself; a text's columns that reach the limit are left out
+  ACTIVATION_TOKEN,   // u8, range and zero point from the row itself
+  ACTIVATION_STATIC,  // u8, scale and zero point given
+  ACTIVATION_OUTLIER, // s8, scale from the row itself; a text's columns that reach the limit are left out
+  ACTIVATION_BF16     // rounded, for gemm_bf16
 };
 struct activation {
   enum activation_kind kind;
@@ -64,12 +65,16 @@ struct packed {
   size_t N, K;
   size_t panel_bytes, panels; // panel p holds outputs [p * nr, (p + 1) * nr)
   const uint8_t *data;
-  const float *scale;      // int8, int16: (panels * nr), 0 beyond N
-  const int32_t *sum;      // int8: (panels * nr)
-  const float *absmax;     // nf4: (panels, K / block, nr)
-  size_t block;            // nf4: weights per absmax along k
-  struct activation input; // integer encodings
+  const float *scale;  // int8, int16: (panels * nr), 0 beyond N
+  const int32_t *sum;  // int8: (panels * nr)
+  const float *absmax; // nf4: (panels, K / block, nr)
+  size_t block;        // nf4: weights per absmax along k
+  struct activation input;
 };
+// Bytes a value of the input takes in the form the weight wants; 0: none but f32.
+static inline size_t packed_input_bytes(const struct packed *w) {
+  return w->input.kind == ACTIVATION_NONE ? 0 : w->input.kind == ACTIVATION_BF16 ? 2 : 1;
+}
 
 struct encoding {
   const char *name; // "f32", "int8", "nf4" ...
@@ -109,9 +114,6 @@ size_t stored_bytes(const struct stored *s); // all parts
 void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out);
 // Value i of a part of 32-bit floats that may lie unaligned in a file.
 float part_f32(const struct part *p, size_t i);
-
-// bf16 panels hold pairs of k, for gemm_bf16, instead of single rows.
-bool bf16_in_pairs(const struct kernels *k, size_t K);
 
 #define LLM_INT8_THRESHOLD 6.0f // bitsandbytes' and the paper's
 enum { NF4_BLOCK = 64, NF4_NESTED_BLOCK = 256 };

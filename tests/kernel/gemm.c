@@ -250,31 +250,30 @@ static void test_half_same_bits(void **state) {
   }
 }
 
-static struct gemm_half make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
-  struct gemm_half g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldw = s->N + 5, .ldc = s->N + 1};
-  float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
-  uint16_t *w = guard_take(&b->w, matrix_bytes(s->K / 2, s->N * 2, g.ldw * 2, sizeof *w));
+static struct gemm_bf16 make_bf16(struct blocks *b, const struct shape *s, struct rng *r) {
+  struct gemm_bf16 g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 4, .ldc = s->N + 1};
+  g.ldw = (s->N + 15) / 16 * 16;
+  uint16_t *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
+  uint16_t *w = guard_take(&b->w, s->K * g.ldw * sizeof *w);
   float *bias = guard_take(&b->bias, s->N * sizeof *bias);
   for (size_t m = 0; m < s->M; m++) {
-    for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = rng_normal(r);
+    for (size_t k = 0; k < s->K; k++) a[m * g.lda + k] = bf16_from_f32(rng_normal(r));
   }
-  for (size_t k = 0; k < s->K / 2; k++) {
-    for (size_t n = 0; n < s->N * 2; n++) w[k * g.ldw * 2 + n] = bf16_from_f32(rng_normal(r));
-  }
+  for (size_t i = 0; i < s->K * g.ldw; i++) w[i] = bf16_from_f32(rng_normal(r));
   test_floats(r, bias, s->N);
-  g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.accumulate = s->accumulate, g.act = s->act;
+  g.a = a, g.w = w, g.bias = s->has_bias ? bias : NULL, g.act = s->act;
   return g;
 }
 
 // |got - exact| against exact products of the rounded operands: K roundings of partial sums, each at most 2^-24 of the
 // sum of magnitudes, and the order inside an instruction is the CPU's. Writes inside and nowhere else.
-static void check_dot(struct blocks *b, const struct gemm_half *g, const char *table) {
+static void check_dot(struct blocks *b, const struct gemm_bf16 *g, const char *table) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
       double sum = 0, size = 0;
       for (size_t k = 0; k < g->K; k++) {
         double w = (double)bf16_to_f32(g->w[(k / 2 * g->ldw + n) * 2 + k % 2]);
-        double product = (double)bf16_to_f32(bf16_from_f32(g->a[m * g->lda + k])) * w;
+        double product = (double)bf16_to_f32(g->a[m * g->lda + k]) * w;
         sum += product, size += fabs(product);
       }
       if (g->bias) sum += (double)g->bias[n], size += fabs((double)g->bias[n]);
@@ -293,7 +292,7 @@ static void test_bf16_dot(void **state) {
   for (size_t i = 0; i < TEST_ROWS * TEST_SIZES; i++) {
     static const size_t ks[] = {2, 16, 34, 128, 516, 1028};
     struct shape s = {.M = test_rows[i % TEST_ROWS], .N = test_sizes[i / TEST_ROWS], .K = ks[i % 6], .has_bias = i % 2};
-    struct gemm_half g = make_bf16(b, &s, &r);
+    struct gemm_bf16 g = make_bf16(b, &s, &r);
     size_t next = 0;
     for (const struct kernels *t; (t = next_table(&next));) {
       if (!t->bf16_dot) continue;
@@ -301,16 +300,35 @@ static void test_bf16_dot(void **state) {
       g.c = (float *)b->got.start;
       t->gemm_bf16(&g);
       check_dot(b, &g, t->name);
-      // The same bits again when K is split between pairs.
+      // A row alone gives the same bits.
       fill_c(&b->want, &s, g.ldc, 0);
-      struct gemm_half part = g;
-      part.c = (float *)b->want.start;
-      part.K = g.K / 4 * 2, part.bias = NULL;
-      t->gemm_bf16(&part);
-      part.a += part.K, part.w += part.K / 2 * g.ldw * 2, part.K = g.K - part.K;
-      part.accumulate = true, part.bias = g.bias;
-      t->gemm_bf16(&part);
+      struct gemm_bf16 row = g;
+      row.M = 1;
+      for (size_t m = 0; m < g.M; m++) {
+        row.a = g.a + m * g.lda, row.c = (float *)b->want.start + m * g.ldc;
+        t->gemm_bf16(&row);
+      }
       check_c(b, t->name, &s, g.ldc);
+    }
+  }
+}
+
+// Rounding to nearest even of what is not subnormal, at every length; nothing behind the row is read or written.
+static void test_round_bf16(void **state) {
+  struct blocks *b = *state;
+  struct rng r;
+  rng_seed(&r, TEST_SEED + 5);
+  for (size_t K = 0; K < 70; K++) {
+    float *x = guard_take(&b->a, K * sizeof *x);
+    uint16_t *got = guard_take(&b->got, K * sizeof *got);
+    for (size_t k = 0; k < K; k++) x[k] = rng_normal(&r) * (k % 3 ? 1.0f : 0x1p100f);
+    for (size_t k = 0; k < K; k += 5) x[k] = bf16_to_f32(bf16_from_f32(x[k])) * (1.0f + 0x1p-8f); // half way
+    size_t next = 0;
+    for (const struct kernels *t; (t = next_table(&next));) {
+      if (!t->bf16_dot) continue;
+      t->round_bf16(x, K, got);
+      for (size_t k = 0; k < K; k++) assert_int_equal(got[k], bf16_from_f32(x[k]));
+      guard_check_front(&b->got);
     }
   }
 }
@@ -320,7 +338,7 @@ int main(void) {
       cmocka_unit_test(test_f32_same_bits), cmocka_unit_test(test_f32_block_edges),
       cmocka_unit_test(test_f32_split_k),   cmocka_unit_test(test_half_values),
       cmocka_unit_test(test_f16_values),    cmocka_unit_test(test_half_same_bits),
-      cmocka_unit_test(test_bf16_dot),
+      cmocka_unit_test(test_bf16_dot),      cmocka_unit_test(test_round_bf16),
   };
   return cmocka_run_group_tests(tests, open_blocks, close_blocks);
 }

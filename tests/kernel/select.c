@@ -25,6 +25,7 @@ static void test_tables_are_complete(void **state) {
     assert_true(t->f32_mr > 0 && t->i8_mr > 0 && t->i8_nr > 0 && t->i8_kg > 0);
     assert_int_equal(t->f32_nr % 32, 0); // 4-bit panels are this wide, and unpack_nib takes multiples of 32
     assert_int_equal(t->bf16_dot, t->gemm_bf16 != NULL);
+    assert_int_equal(t->bf16_dot, t->round_bf16 != NULL);
     assert_int_equal(t->bf16_dot, strcmp(t->name, "avx512_bf16") == 0);
   }
 }
