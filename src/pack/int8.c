@@ -89,9 +89,18 @@ static void pack(const struct kernels *k, const struct stored *s, struct arena *
                          .input = input_of(s)};
 }
 
+// 16-bit lanes, which vectorize to a third of the work of 32-bit ones; 256 values of at least -128 do not leave them.
 static int32_t sum_of(const int8_t *q, size_t K) {
+  enum { LANES = 32, STEPS = 256 };
   int32_t total = 0;
-  for (size_t k = 0; k < K; k++) total += q[k];
+  size_t k = 0;
+  while (K - k >= LANES) {
+    int16_t lane[LANES] = {0};
+    for (size_t step = 0; step < STEPS && K - k >= LANES; step++, k += LANES)
+      for (size_t i = 0; i < LANES; i++) lane[i] = (int16_t)(lane[i] + q[k + i]);
+    for (size_t i = 0; i < LANES; i++) total += lane[i];
+  }
+  for (; k < K; k++) total += q[k];
   return total;
 }
 
