@@ -1,5 +1,5 @@
 // weights_pack.c - from stored weights to packed ones, on all threads: every linear weight is cut into runs of panels,
-// in the order of the file's table, and the mapped pages of each run are given back as soon as it is packed.
+// and the mapped pages of each run are given back as soon as it is packed.
 #include <stdatomic.h>
 #include <stdlib.h>
 
