@@ -5,12 +5,35 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+// Pages of 2 MiB make a large block several times quicker to touch first and spare the products that read it from page
+// walks. Only a block that such a page wastes little of asks for them; a system without gives small ones.
+enum { HUGE_PAGE = 2 << 20, HUGE_LEAST = 2 * HUGE_PAGE };
+
+static void *map(size_t size) {
+  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+// As map, at a multiple of HUGE_PAGE: what was mapped before and behind is given back.
+static void *map_huge(size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (size + page - 1) / page * page;
+  if (whole < size || whole + HUGE_PAGE < whole) return NULL;
+  uint8_t *p = map(whole + HUGE_PAGE);
+  if (!p) return NULL;
+  size_t before = (size_t)(-(uintptr_t)p % HUGE_PAGE);
+  if (before) munmap(p, before);
+  munmap(p + before + whole, HUGE_PAGE - before);
+  madvise(p + before, whole, MADV_HUGEPAGE);
+  return p + before;
+}
 
 enum pare_status arena_init(struct arena *a, size_t size, struct pare_error *err) {
   *a = (struct arena){0};
   if (size == 0) return PARE_OK;
-  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) return error_set(err, PARE_BUG, "out of memory: cannot map %zu bytes", size);
+  void *p = size >= HUGE_LEAST ? map_huge(size) : map(size);
+  if (!p) return error_set(err, PARE_BUG, "out of memory: cannot map %zu bytes", size);
   a->base = p;
   a->size = size;
   return PARE_OK;

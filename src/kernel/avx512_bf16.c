@@ -105,4 +105,5 @@ const struct kernels kernels_avx512_bf16 = {
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
+    .transpose = avx512_transpose,
 };

@@ -79,4 +79,5 @@ const struct kernels kernels_avx512_vnni = {
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
+    .transpose = avx512_transpose,
 };

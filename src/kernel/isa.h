@@ -14,6 +14,10 @@
 
 extern const struct kernels kernels_scalar;
 
+void scalar_transpose(const struct transpose *t);
+// For tables that move whole blocks of rows x columns words: what is left at the right and below is scalar's.
+void scalar_transpose_rest(const struct transpose *t, size_t block_rows, size_t block_columns);
+
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
@@ -38,6 +42,8 @@ void avx512_gemm_f32(const struct gemm_f32 *g);
 void avx512_gemm_half(const struct gemm_half *g);
 void avx512_gemm_i8(const struct gemm_i8 *g);
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
+void avx2_transpose(const struct transpose *t);
+void avx512_transpose(const struct transpose *t);
 #endif
 
 #endif

@@ -94,6 +94,7 @@ struct gemm_bf16 {
 };
 
 struct unpack_nib;
+struct transpose;
 
 struct kernels {
   const char *name;           // as --isa takes it
@@ -142,6 +143,19 @@ struct kernels {
   // A panel of 4-bit codes: row k is nr / 2 bytes, byte j holding column j in its low and column j + nr / 2 in its high
   // nibble. dst[k][j] = codebook[code] * absmax[(k0 + k) / block][j]; absmax (blocks, nr). nr is a multiple of 32.
   void (*unpack_nib)(const struct unpack_nib *u);
+
+  // Rows become columns: how packed panels are made when a model is opened.
+  void (*transpose)(const struct transpose *t);
+};
+
+// dst[c][r] = src[r][c], words of 1, 2 or 4 bytes at any address.
+struct transpose {
+  size_t size;          // of a word, bytes
+  size_t rows, columns; // of src
+  const uint8_t *src;
+  size_t src_stride; // bytes from one row to the next; so for dst, whose rows are the columns of src
+  uint8_t *dst;
+  size_t dst_stride;
 };
 
 struct unpack_nib {

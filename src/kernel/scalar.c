@@ -331,4 +331,5 @@ const struct kernels kernels_scalar = {
     .lstm = scalar_lstm,
     .unpack_i16 = scalar_unpack_i16,
     .unpack_nib = scalar_unpack_nib,
+    .transpose = scalar_transpose,
 };

@@ -55,6 +55,31 @@ size_t stored_bytes(const struct stored *s) {
   return total;
 }
 
+void stored_pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
+  s->encoding->pack(k, s, a, out);
+  s->encoding->pack_panels(k, s, out, 0, out->panels);
+}
+
+uint8_t *packed_panel(const struct packed *w, size_t p) {
+  return (uint8_t *)(uintptr_t)w->data + p * w->panel_bytes; // const for those who multiply it
+}
+
+void packed_panel_words(const struct kernels *k, const struct stored *s, const struct packed *w, size_t p,
+                        size_t word) {
+  size_t nr = s->encoding->integer ? k->i8_nr : k->f32_nr, rows = size_min(nr, s->N - p * nr);
+  size_t row_bytes = s->K * part_type_bytes(s->parts[0].type);
+  uint8_t *panel = packed_panel(w, p);
+  if (rows < nr) memset(panel, 0, w->panel_bytes);
+  struct transpose t = {.size = word,
+                        .rows = rows,
+                        .columns = row_bytes / word,
+                        .src = (const uint8_t *)s->parts[0].data + p * nr * row_bytes,
+                        .src_stride = row_bytes,
+                        .dst = panel,
+                        .dst_stride = nr * word};
+  k->transpose(&t);
+}
+
 void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out) {
   s->encoding->row(k, s, n, out);
 }

@@ -60,58 +60,79 @@ static size_t packed_bytes_half(const struct kernels *k, size_t N, size_t K) {
   return arena_need(panel_count(k, N) * k->f32_nr * K * 2);
 }
 
-static void pack_f32(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  size_t nr = k->f32_nr, panels = panel_count(k, s->N);
-  float *data = arena_take(a, panels * nr * s->K * 4);
-  for (size_t p = 0; p < panels; p++) {
-    size_t n0 = p * nr, n = size_min(nr, s->N - n0);
-    float *panel = data + p * nr * s->K;
-    if (n < nr) memset(panel, 0, nr * s->K * 4);
-    if (s->transposed) { // rows of the file are rows of the panel
-      for (size_t kk = 0; kk < s->K; kk++)
-        memcpy(panel + kk * nr, (const uint8_t *)s->parts[0].data + 4 * (kk * s->N + n0), 4 * n);
-      continue;
-    }
-    for (size_t j = 0; j < n; j++)
-      for (size_t kk = 0; kk < s->K; kk++) panel[kk * nr + j] = f32_at(s, n0 + j, kk);
-  }
+static void pack_of(const struct kernels *k, const struct stored *s, size_t size, struct arena *a, struct packed *out) {
+  size_t panels = panel_count(k, s->N), panel_bytes = k->f32_nr * s->K * size;
   *out = (struct packed){.encoding = s->encoding,
                          .N = s->N,
                          .K = s->K,
                          .panels = panels,
-                         .panel_bytes = nr * s->K * 4,
-                         .data = (const uint8_t *)data};
+                         .panel_bytes = panel_bytes,
+                         .data = arena_take(a, panels * panel_bytes)};
+}
+static void pack_f32(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
+  pack_of(k, s, 4, a, out);
+}
+static void pack_half(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
+  pack_of(k, s, 2, a, out);
 }
 
-// group 1: (K, nr); group 2: (K / 2, nr, 2).
-static void pack_half(const struct kernels *k, const struct stored *s, size_t group, struct arena *a,
-                      struct packed *out) {
-  size_t nr = k->f32_nr, panels = panel_count(k, s->N);
-  uint16_t *data = arena_take(a, panels * nr * s->K * 2);
-  memset(data, 0, panels * nr * s->K * 2);
-  for (size_t p = 0; p < panels; p++) {
-    size_t n0 = p * nr, n = size_min(nr, s->N - n0);
-    uint16_t *panel = data + p * nr * s->K;
-    for (size_t j = 0; j < n; j++)
-      for (size_t kk = 0; kk < s->K; kk++) panel[(kk / group * nr + j) * group + kk % group] = half_at(s, n0 + j, kk);
-  }
-  *out = (struct packed){.encoding = s->encoding,
-                         .N = s->N,
-                         .K = s->K,
-                         .panels = panels,
-                         .panel_bytes = nr * s->K * 2,
-                         .data = (const uint8_t *)data};
-}
 static bool bf16_in_pairs(const struct kernels *k, size_t K) {
   return k->bf16_dot && K % 2 == 0; // the activations of an odd width have no partner for their last value
 }
-static void pack_f16(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  pack_half(k, s, 1, a, out);
-}
 static void pack_bf16(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  bool pairs = bf16_in_pairs(k, s->K);
-  pack_half(k, s, pairs ? 2 : 1, a, out);
-  if (pairs) out->input = (struct activation){.kind = ACTIVATION_BF16};
+  pack_half(k, s, a, out);
+  if (bf16_in_pairs(k, s->K)) out->input = (struct activation){.kind = ACTIVATION_BF16};
+}
+
+// Rows of a transposed file are rows of the panel.
+static void copy_rows(const struct kernels *k, const struct stored *s, const struct packed *w, size_t p, size_t size) {
+  size_t nr = k->f32_nr, n0 = p * nr, n = size_min(nr, s->N - n0);
+  const uint8_t *from = (const uint8_t *)s->parts[0].data + n0 * size;
+  uint8_t *panel = packed_panel(w, p);
+  if (n < nr) memset(panel, 0, w->panel_bytes);
+  for (size_t kk = 0; kk < s->K; kk++) memcpy(panel + kk * nr * size, from + kk * s->N * size, n * size);
+}
+static void pack_panels_of(const struct kernels *k, const struct stored *s, size_t size, const struct packed *w,
+                           size_t first, size_t end) {
+  for (size_t p = first; p < end; p++) (s->transposed ? copy_rows : packed_panel_words)(k, s, w, p, size);
+}
+static void pack_panels_f32(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                            size_t end) {
+  pack_panels_of(k, s, 4, w, first, end);
+}
+static void pack_panels_f16(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                            size_t end) {
+  pack_panels_of(k, s, 2, w, first, end);
+}
+
+// (K / 2, nr, 2) from a transposed file: two of its rows side by side.
+static void pair_rows(const struct kernels *k, const struct stored *s, const struct packed *w, size_t p) {
+  size_t nr = k->f32_nr, n0 = p * nr, n = size_min(nr, s->N - n0);
+  uint8_t *panel = packed_panel(w, p);
+  if (n < nr) memset(panel, 0, w->panel_bytes);
+  for (size_t kk = 0; kk < s->K; kk += 2) {
+    const uint8_t *even = (const uint8_t *)s->parts[0].data + 2 * (kk * s->N + n0), *odd = even + 2 * s->N;
+    uint8_t *to = panel + kk * nr * 2;
+    for (size_t j = 0; j < n; j++) {
+      memcpy(to + 4 * j, even + 2 * j, 2);
+      memcpy(to + 4 * j + 2, odd + 2 * j, 2);
+    }
+  }
+}
+
+static void pack_panels_bf16(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                             size_t end) {
+  if (!bf16_in_pairs(k, s->K)) {
+    pack_panels_of(k, s, 2, w, first, end);
+    return;
+  }
+  for (size_t p = first; p < end; p++) {
+    if (s->transposed) {
+      pair_rows(k, s, w, p);
+    } else {
+      packed_panel_words(k, s, w, p, 4);
+    }
+  }
 }
 
 static const uint16_t *half_panel(const struct packed *w, size_t panel) {
@@ -136,16 +157,19 @@ const struct encoding encoding_f32 = {.name = "f32",
                                       .row = row_f32,
                                       .packed_bytes = packed_bytes_f32,
                                       .pack = pack_f32,
+                                      .pack_panels = pack_panels_f32,
                                       .packed_row = packed_row_f32};
 const struct encoding encoding_f16 = {.name = "f16",
                                       .layout = layout_f16,
                                       .row = row_f16,
                                       .packed_bytes = packed_bytes_half,
-                                      .pack = pack_f16,
+                                      .pack = pack_half,
+                                      .pack_panels = pack_panels_f16,
                                       .packed_row = packed_row_f16};
 const struct encoding encoding_bf16 = {.name = "bf16",
                                        .layout = layout_bf16,
                                        .row = row_bf16,
                                        .packed_bytes = packed_bytes_half,
                                        .pack = pack_bf16,
+                                       .pack_panels = pack_panels_bf16,
                                        .packed_row = packed_row_bf16};

@@ -29,22 +29,23 @@ static size_t packed_bytes(const struct kernels *k, size_t N, size_t K) {
 
 static void pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
   size_t nr = k->f32_nr, panels = size_ceil_div(s->N, nr);
-  int16_t *data = arena_take(a, panels * nr * s->K * 2);
-  float *scale = arena_take(a, panels * nr * 4);
-  memset(data, 0, panels * nr * s->K * 2);
-  memset(scale, 0, panels * nr * 4);
-  for (size_t n = 0; n < s->N; n++) {
-    int16_t *panel = data + n / nr * nr * s->K;
-    for (size_t kk = 0; kk < s->K; kk++) panel[kk * nr + n % nr] = value_at(s, n * s->K + kk);
-    scale[n] = part_f32(&s->parts[1], n);
-  }
   *out = (struct packed){.encoding = s->encoding,
                          .N = s->N,
                          .K = s->K,
                          .panels = panels,
                          .panel_bytes = nr * s->K * 2,
-                         .data = (const uint8_t *)data,
-                         .scale = scale};
+                         .data = arena_take(a, panels * nr * s->K * 2),
+                         .scale = arena_take(a, panels * nr * 4)};
+}
+
+static void pack_panels(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                        size_t end) {
+  size_t nr = k->f32_nr;
+  float *scale = (float *)(uintptr_t)w->scale;
+  for (size_t p = first; p < end; p++) {
+    packed_panel_words(k, s, w, p, 2);
+    for (size_t n = p * nr; n < (p + 1) * nr; n++) scale[n] = n < s->N ? part_f32(&s->parts[1], n) : 0;
+  }
 }
 
 static const int16_t *panel_of(const struct packed *w, size_t panel) {
@@ -66,5 +67,6 @@ const struct encoding encoding_int16 = {.name = "int16",
                                         .row = row,
                                         .packed_bytes = packed_bytes,
                                         .pack = pack,
+                                        .pack_panels = pack_panels,
                                         .unpack_panel = unpack_panel,
                                         .packed_row = packed_row};

@@ -6,11 +6,17 @@
 // Packed: panels of codes (K, nr / 2) and magnitudes (K / block, nr). When K is not a multiple of 64 blocks cross from
 // one row into the next; gcd(K, 64) still divides every crossing, so the panel keeps one magnitude per that many
 // weights.
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "pack/pack.h"
+
+enum {
+  CODE_BYTES = 64, // of a row at a time
+  MAX_HALF = 32,   // the widest table packs 64 outputs
+};
 
 const float nf4_codebook[16] = {-1.0f,
                                 -0.6961928009986877f,
@@ -115,27 +121,68 @@ static size_t packed_bytes(const struct kernels *k, size_t N, size_t K) {
 }
 
 static void pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  size_t nr = k->f32_nr, half = nr / 2, K = s->K, block = block_of(K), blocks = K / block,
-         panels = size_ceil_div(s->N, nr);
-  uint8_t *data = arena_take(a, panels * half * K);
-  float *absmax = arena_take(a, panels * nr * blocks * 4);
-  memset(data, 0, panels * half * K);
-  memset(absmax, 0, panels * nr * blocks * 4); // outputs past N decode to -1 * 0: harmless and never written out
-  for (size_t n = 0; n < s->N; n++) {
-    uint8_t *codes = data + n / nr * half * K;
-    size_t j = n % nr, column = j % half, shift = j < half ? 0 : 4;
-    for (size_t kk = 0; kk < K; kk++) codes[kk * half + column] |= (uint8_t)(code_at(s, n * K + kk) << shift);
-    for (size_t b = 0; b < blocks; b++)
-      absmax[(n / nr * blocks + b) * nr + j] = nf4_absmax(s, (n * K + b * block) / NF4_BLOCK);
-  }
+  size_t nr = k->f32_nr, half = nr / 2, block = block_of(s->K), panels = size_ceil_div(s->N, nr);
   *out = (struct packed){.encoding = s->encoding,
                          .N = s->N,
-                         .K = K,
+                         .K = s->K,
                          .panels = panels,
-                         .panel_bytes = half * K,
-                         .data = data,
-                         .absmax = absmax,
+                         .panel_bytes = half * s->K,
+                         .data = arena_take(a, panels * half * s->K),
+                         .absmax = arena_take(a, panels * nr * (s->K / block) * 4),
                          .block = block};
+}
+
+// An even row of K codes, as bytes: those of rows n and n + half of the panel share one. Rows past N give 0.
+static void join_codes(const struct stored *s, size_t n, size_t half, size_t k0, size_t count, uint8_t *out) {
+  static const uint8_t none[CODE_BYTES];
+  const uint8_t *codes = (const uint8_t *)s->parts[0].data + k0 / 2;
+  const uint8_t *low = n < s->N ? codes + n * (s->K / 2) : none;
+  const uint8_t *high = n + half < s->N ? codes + (n + half) * (s->K / 2) : none;
+  for (size_t i = 0; i < count / 2; i++) {
+    out[2 * i] = (uint8_t)(low[i] >> 4 | (high[i] & 0xf0));
+    out[2 * i + 1] = (uint8_t)((low[i] & 15) | high[i] << 4);
+  }
+}
+
+static void pack_codes(const struct kernels *k, const struct stored *s, size_t n0, uint8_t *panel) {
+  size_t half = k->f32_nr / 2;
+  uint8_t rows[MAX_HALF][2 * CODE_BYTES];
+  assert(half <= MAX_HALF);
+  for (size_t k0 = 0; k0 < s->K; k0 += 2 * CODE_BYTES) {
+    size_t count = size_min(2 * CODE_BYTES, s->K - k0);
+    for (size_t j = 0; j < half; j++) join_codes(s, n0 + j, half, k0, count, rows[j]);
+    k->transpose(&(struct transpose){.size = 1,
+                                     .rows = half,
+                                     .columns = count,
+                                     .src = rows[0],
+                                     .src_stride = sizeof rows[0],
+                                     .dst = panel + k0 * half,
+                                     .dst_stride = half});
+  }
+}
+
+// Rows that begin in the middle of a byte, one code at a time.
+static void pack_odd_codes(const struct kernels *k, const struct stored *s, size_t n0, uint8_t *panel) {
+  size_t nr = k->f32_nr, half = nr / 2, K = s->K;
+  memset(panel, 0, half * K);
+  for (size_t j = 0; j < size_min(nr, s->N - n0); j++)
+    for (size_t kk = 0; kk < K; kk++)
+      panel[kk * half + j % half] |= (uint8_t)(code_at(s, (n0 + j) * K + kk) << (j < half ? 0 : 4));
+}
+
+static void pack_panels(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                        size_t end) {
+  size_t nr = k->f32_nr, K = s->K, blocks = K / w->block;
+  for (size_t p = first; p < end; p++) {
+    (K % 2 ? pack_odd_codes : pack_codes)(k, s, p * nr, packed_panel(w, p));
+    float *absmax = (float *)(uintptr_t)w->absmax + p * blocks * nr;
+    for (size_t j = 0; j < nr; j++) {
+      size_t n = p * nr + j;
+      // Outputs past N decode to -1 * 0: harmless and never written out.
+      for (size_t b = 0; b < blocks; b++)
+        absmax[b * nr + j] = n < s->N ? nf4_absmax(s, (n * K + b * w->block) / NF4_BLOCK) : 0;
+    }
+  }
 }
 
 static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
@@ -167,6 +214,7 @@ const struct encoding encoding_nf4 = {.name = "nf4",
                                       .row = row,
                                       .packed_bytes = packed_bytes,
                                       .pack = pack,
+                                      .pack_panels = pack_panels,
                                       .unpack_panel = unpack_panel,
                                       .packed_row = packed_row};
 const struct encoding encoding_nf4_dq = {.name = "nf4-dq",
@@ -174,5 +222,6 @@ const struct encoding encoding_nf4_dq = {.name = "nf4-dq",
                                          .row = row,
                                          .packed_bytes = packed_bytes,
                                          .pack = pack,
+                                         .pack_panels = pack_panels,
                                          .unpack_panel = unpack_panel,
                                          .packed_row = packed_row};

@@ -86,7 +86,11 @@ struct encoding {
   void (*row)(const struct kernels *k, const struct stored *s, size_t n, float *out);
   // Bytes of memory pack() takes from the arena.
   size_t (*packed_bytes)(const struct kernels *k, size_t N, size_t K);
+  // Takes that memory and says what lies where: all of *out but the bytes, which pack_panels writes.
   void (*pack)(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out);
+  // Writes panels [first, end), each wholly and nothing else: threads share a weight's panels.
+  void (*pack_panels)(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
+                      size_t end);
   // Float encodings: rows k0 .. k0 + kn of panel p as (kn, nr) f32. NULL: a kernel reads the panel as it is.
   void (*unpack_panel)(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out);
   // Row n (one output's K weights) of the packed form as f32: a tied embedding reads it so that one copy serves both.
@@ -110,8 +114,15 @@ void int8_panel_columns(const struct kernels *k, const struct packed *w, size_t 
 // Allocates the parts of an (N, K) weight in one block (s->owned), zeroed.
 enum pare_status stored_new(const struct encoding *e, size_t N, size_t K, struct stored *out, struct pare_error *err);
 size_t stored_bytes(const struct stored *s); // all parts
+// Packs the whole weight: memory and panels.
+void stored_pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out);
 // Row n as f32, whatever the encoding and orientation.
 void stored_row(const struct kernels *k, const struct stored *s, size_t n, float *out);
+// For pack_panels. The first byte of panel p:
+uint8_t *packed_panel(const struct packed *w, size_t p);
+// Panel p as (words of a row, outputs), from the rows of values cut into words of 1, 2 or 4 bytes; what is left at the
+// end of a row is left out. Outputs past N are 0, to the panel's end.
+void packed_panel_words(const struct kernels *k, const struct stored *s, const struct packed *w, size_t p, size_t word);
 // Value i of a part of 32-bit floats that may lie unaligned in a file.
 float part_f32(const struct part *p, size_t i);
 

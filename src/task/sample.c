@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/size.h"
 
 struct candidate {
   double p; // distance to the highest logit over the temperature first, probability later
@@ -76,33 +77,80 @@ static void fill(struct candidate *list, const float *logits, size_t V, double t
   }
 }
 
-static int by_value(const void *a, const void *b) {
-  const struct candidate *x = a, *y = b;
-  if (x->p != y->p) return x->p > y->p ? -1 : 1;
-  return x->id < y->id ? -1 : x->id > y->id;
+// Candidates, highest first, put in order only as far as somebody looks: the rest is a heap of four children a node, a
+// cache line of them.
+struct ranking {
+  struct candidate *list; // [0, heap): the rest, the highest on top; [V - 1 - i]: the i-th, i < V - heap
+  size_t V, heap;
+  size_t known; // the first so many hold probabilities
+  double total; // what all that may be drawn sum to
+};
+enum { CHILDREN = 4 };
+
+static bool above(const struct candidate *a, const struct candidate *b) {
+  return a->p != b->p ? a->p > b->p : a->id < b->id;
 }
 
-// The smallest head of the sorted list whose probabilities reach top_p (the one that crosses it included), at least
-// one.
-static size_t cut_top_p(const struct candidate *list, size_t n, double top_p) {
+static void sink(struct candidate *heap, size_t n, size_t i) {
+  struct candidate c = heap[i];
+  for (size_t first, best; (best = first = CHILDREN * i + 1) < n; i = best) {
+    for (size_t child = first + 1; child < size_min(first + CHILDREN, n); child++)
+      if (above(&heap[child], &heap[best])) best = child;
+    if (!above(&heap[best], &c)) break;
+    heap[i] = heap[best];
+  }
+  heap[i] = c;
+}
+
+static struct ranking rank(struct candidate *list, size_t V) {
+  for (size_t i = V / CHILDREN + 1; i-- > 0;) sink(list, V, i);
+  return (struct ranking){.list = list, .V = V, .heap = V};
+}
+
+static struct candidate *ranked(struct ranking *r, size_t i) {
+  while (r->V - r->heap <= i) {
+    struct candidate top = r->list[0];
+    r->list[0] = r->list[--r->heap];
+    if (r->heap > 1) sink(r->list, r->heap, 0);
+    r->list[r->heap] = top;
+  }
+  return &r->list[r->V - 1 - i];
+}
+
+static double probability(struct ranking *r, size_t i) {
+  for (; r->known <= i; r->known++) {
+    struct candidate *c = ranked(r, r->known);
+    c->p = exp(c->p) / r->total;
+  }
+  return r->list[r->V - 1 - i].p;
+}
+
+// How many top-k leaves: all that tie with the K-th stay.
+static size_t cut_top_k(struct ranking *r, size_t k) {
+  while (k < r->V && ranked(r, k)->p == ranked(r, k - 1)->p) k++;
+  return k;
+}
+
+// The fewest of the highest whose probabilities reach top_p (the one that crosses it included), at least one.
+static size_t cut_top_p(struct ranking *r, size_t n, double top_p) {
   double sum = 0;
   for (size_t i = 0; i < n; i++) {
-    sum += list[i].p;
+    sum += probability(r, i);
     if (sum >= top_p) return i + 1;
   }
   return n;
 }
 
-static void to_probabilities(struct candidate *list, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; i++) sum += list[i].p = exp(list[i].p);
-  for (size_t i = 0; i < n; i++) list[i].p /= sum;
+static size_t cut_min_p(struct ranking *r, size_t n, double min_p) {
+  size_t kept = 1;
+  while (kept < n && probability(r, kept) >= min_p * probability(r, 0)) kept++;
+  return kept;
 }
 
-static void normalize(struct candidate *list, size_t n) {
+static void normalize(struct ranking *r, size_t n) {
   double sum = 0;
-  for (size_t i = 0; i < n; i++) sum += list[i].p;
-  for (size_t i = 0; i < n; i++) list[i].p /= sum;
+  for (size_t i = 0; i < n; i++) sum += probability(r, i);
+  for (size_t i = 0; i < n; i++) ranked(r, i)->p /= sum;
 }
 
 uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
@@ -110,22 +158,23 @@ uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_
   if (o->temperature == 0) return best_of(logits, V);
   struct candidate *list = scratch->list;
   fill(list, logits, V, o->temperature);
-  qsort(list, V, sizeof *list, by_value);
-  size_t n = o->top_k && o->top_k < V ? o->top_k : V;
-  while (n < V && list[n].p == list[n - 1].p) n++;
-  to_probabilities(list, n);
+  bool top_k = o->top_k && o->top_k < V;
+  double all = 0;
+  for (size_t i = 0; i < V && !top_k; i++) all += exp(list[i].p); // in the order of ids: no sort is needed
+  struct ranking r = rank(list, V);
+  r.total = all;
+  size_t n = top_k ? cut_top_k(&r, o->top_k) : V;
+  for (size_t i = 0; i < n && top_k; i++) r.total += exp(ranked(&r, i)->p);
   if (o->top_p > 0 && o->top_p < 1) {
-    n = cut_top_p(list, n, o->top_p);
-    normalize(list, n);
+    n = cut_top_p(&r, n, o->top_p);
+    normalize(&r, n);
   }
   if (o->min_p > 0) {
-    size_t kept = 1;
-    while (kept < n && list[kept].p >= o->min_p * list[0].p) kept++;
-    n = kept;
-    normalize(list, n);
+    n = cut_min_p(&r, n, o->min_p);
+    normalize(&r, n);
   }
-  double u = rng_unit(rng), sum = list[0].p;
+  double u = rng_unit(rng), sum = probability(&r, 0);
   size_t i = 0;
-  while (u >= sum && i + 1 < n && list[i + 1].p > 0) sum += list[++i].p;
-  return list[i].id;
+  while (u >= sum && i + 1 < n && probability(&r, i + 1) > 0) sum += probability(&r, ++i);
+  return ranked(&r, i)->id;
 }

@@ -50,7 +50,7 @@ static float *run_layer(const struct layer *l, const struct kernels *k, size_t t
   must(arena_init(&arena, nn_input_scratch_bytes(rows, K) + nn_linear_scratch_bytes(k, threads), &err), &err);
   struct weight w = {.name = l->name, .stored = l->weight, .N = N, .K = K, .present = true},
                 bias = {.vector = l->bias, .N = N, .K = 1, .present = true};
-  l->weight.encoding->pack(k, &l->weight, &memory, &w.packed);
+  stored_pack(k, &l->weight, &memory, &w.packed);
   struct nn_ctx ctx = {.kernels = k, .pool = pool, .arena = &arena, .offsets = offsets, .B = texts};
   float *y = calloc(rows * N, sizeof *y);
   nn_project(&ctx, &w, &bias, l->x + l->offsets[first] * K, rows, ACT_NONE, y);

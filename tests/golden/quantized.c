@@ -59,7 +59,7 @@ static void check_packed(const char *name, const struct stored *s) {
     struct arena a;
     struct packed p;
     must(arena_init(&a, s->encoding->packed_bytes(k, s->N, s->K), NULL), NULL);
-    s->encoding->pack(k, s, &a, &p);
+    stored_pack(k, s, &a, &p);
     float *panel = malloc(s->K * k->f32_nr * sizeof *panel);
     for (size_t n = 0; n < s->N; n++) {
       if (n % k->f32_nr == 0) s->encoding->unpack_panel(k, &p, n / k->f32_nr, 0, s->K, panel);

@@ -45,12 +45,25 @@ static void arena_carves_aligned_zeroed_blocks(void **state) {
   arena_free(&a);
 }
 
+static void a_large_arena_begins_at_a_huge_page(void **state) {
+  (void)state;
+  const size_t huge = 2 << 20, size = 3 * huge + 4097;
+  struct arena a;
+  assert_int_equal(arena_init(&a, size, NULL), PARE_OK);
+  assert_int_equal((uintptr_t)a.base % huge, 0);
+  assert_int_equal(a.size, size);
+  for (size_t i = 0; i < size; i += 4096) assert_int_equal(a.base[i], 0);
+  a.base[size - 1] = 1;
+  arena_free(&a);
+}
+
 static void arena_refuses_more_than_the_machine_has(void **state) {
   (void)state;
   struct arena a;
   struct pare_error err = {0};
   assert_int_equal(arena_init(&a, (size_t)1 << 62, &err), PARE_BUG);
   assert_non_null(strstr(err.text, "4611686018427387904"));
+  assert_int_equal(arena_init(&a, SIZE_MAX - 1, &err), PARE_BUG);
   assert_int_equal(arena_init(&a, 0, &err), PARE_OK);
   arena_free(&a);
 }
@@ -280,6 +293,7 @@ static void clock_moves_forward(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arena_carves_aligned_zeroed_blocks),
+      cmocka_unit_test(a_large_arena_begins_at_a_huge_page),
       cmocka_unit_test(arena_refuses_more_than_the_machine_has),
       cmocka_unit_test(arena_overrun_stops_the_program),
       cmocka_unit_test(sizes_are_checked),
