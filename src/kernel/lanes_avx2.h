@@ -86,7 +86,7 @@ static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
   return (struct v16){_mm256_or_ps(_mm256_andnot_ps(bit, size.lo), _mm256_and_ps(bit, sign.lo)),
                       _mm256_or_ps(_mm256_andnot_ps(bit, size.hi), _mm256_and_ps(bit, sign.hi))};
 }
-// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP2_MAGIC + n.
 static inline struct v16 v16_pow2(struct v16 t, int bias) {
   __m256i one = _mm256_set1_epi32(bias * (1 << 23));
   __m256i lo = _mm256_slli_epi32(_mm256_castps_si256(t.lo), 23), hi = _mm256_slli_epi32(_mm256_castps_si256(t.hi), 23);

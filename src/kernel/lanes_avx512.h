@@ -72,7 +72,7 @@ static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
   __m512 bit = _mm512_set1_ps(-0.0f);
   return (struct v16){_mm512_or_ps(_mm512_andnot_ps(bit, size.v), _mm512_and_ps(bit, sign.v))};
 }
-// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP2_MAGIC + n.
 static inline struct v16 v16_pow2(struct v16 t, int bias) {
   __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(t.v), 23);
   return (struct v16){_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(bias * (1 << 23))))};
