@@ -11,7 +11,7 @@
 
 enum {
   MR = 6,
-  NR = 64,
+  NR = I8_PANEL,
   NV = NR / 8,
   KG = 2,
   KC = 512,   // 6 x 512 widened activations are 6 KiB of stack; 16 columns touch 16 KiB of the panel
@@ -65,44 +65,6 @@ static inline __attribute__((always_inline)) void madd(int32_t *sums, const int1
   }
 }
 
-static inline __attribute__((always_inline)) __m256 scaled(__m256i sum, __m256i zero, __m256i wsum, __m256 ascale,
-                                                           __m256 wscale, __m256 bias) {
-  sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(zero, wsum));
-  return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(ascale, wscale), bias);
-}
-
-// sums (MR, NR) are those of rows m to m + mr - 1: takes the zero points out, scales, adds the bias, applies act.
-static void finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums) {
-  float *c = g->c + m * g->ldc;
-  size_t n = 0;
-  for (; n + 8 <= g->N; n += 8) {
-    const __m256i wsum = _mm256_loadu_si256((const __m256i *)(g->wsum + n));
-    const __m256 wscale = _mm256_loadu_ps(g->wscale + n);
-    const __m256 bias = g->bias ? _mm256_loadu_ps(g->bias + n) : _mm256_setzero_ps();
-    for (size_t i = 0; i < mr; i++) {
-      __m256i sum = _mm256_loadu_si256((const __m256i *)(sums + i * NR + n));
-      __m256i zero = _mm256_set1_epi32(g->azero[m + i]);
-      __m256 ascale = _mm256_broadcast_ss(g->ascale + m + i);
-      _mm256_storeu_ps(c + i * g->ldc + n, scaled(sum, zero, wsum, ascale, wscale, bias));
-    }
-  }
-  if (n < g->N) {
-    const __m256i left = _mm256_set1_epi32((int)(g->N - n));
-    const __m256i mask = _mm256_cmpgt_epi32(left, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    const __m256i wsum = _mm256_maskload_epi32(g->wsum + n, mask);
-    const __m256 wscale = _mm256_maskload_ps(g->wscale + n, mask);
-    const __m256 bias = g->bias ? _mm256_maskload_ps(g->bias + n, mask) : _mm256_setzero_ps();
-    for (size_t i = 0; i < mr; i++) {
-      __m256i sum = _mm256_loadu_si256((const __m256i *)(sums + i * NR + n));
-      __m256i zero = _mm256_set1_epi32(g->azero[m + i]);
-      __m256 ascale = _mm256_broadcast_ss(g->ascale + m + i);
-      _mm256_maskstore_ps(c + i * g->ldc + n, mask, scaled(sum, zero, wsum, ascale, wscale, bias));
-    }
-  }
-  if (g->act == ACT_NONE) return;
-  for (size_t i = 0; i < mr; i++) avx2_finish(c + i * g->ldc, g->N, NULL, g->act);
-}
-
 // mr rows of the panel, strips of 8 nv columns. mr and nv are constants at every call.
 static inline __attribute__((always_inline)) void rows(const struct gemm_i8 *g, size_t m, size_t mr, size_t nv) {
   int16_t wide[MR * KC];
@@ -114,7 +76,7 @@ static inline __attribute__((always_inline)) void rows(const struct gemm_i8 *g, 
     for (size_t n = 0; n < g->N; n += 8 * nv) madd(sums + n, wide, g->w + k * NR + n * KG, kc, k == 0, mr, nv);
     k += kc;
   } while (k < g->K);
-  finish(g, m, mr, sums);
+  avx2_i8_finish(g, m, mr, sums);
 }
 
 void avx2_gemm_i8(const struct gemm_i8 *g) {

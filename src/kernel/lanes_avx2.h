@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { V16_WAYS = 2 }; // how many the registers hold while one polynomial runs over all of them
+
 struct v16 {
   __m256 lo, hi;
 };
@@ -150,6 +152,15 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
 static inline struct v16 v16_from_i16(const int16_t *p) {
   __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
   __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+}
+
+// (float)(sums - zero * wsum)
+static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  const __m256i z = _mm256_set1_epi32(zero);
+  const __m256i *s = (const __m256i *)sums, *w = (const __m256i *)wsum;
+  __m256i lo = _mm256_sub_epi32(_mm256_loadu_si256(s), _mm256_mullo_epi32(z, _mm256_loadu_si256(w)));
+  __m256i hi = _mm256_sub_epi32(_mm256_loadu_si256(s + 1), _mm256_mullo_epi32(z, _mm256_loadu_si256(w + 1)));
   return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { V16_WAYS = 4 }; // how many the registers hold while one polynomial runs over all of them
+
 struct v16 {
   __m512 v;
 };
@@ -127,6 +129,12 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
 
 static inline struct v16 v16_from_i16(const int16_t *p) {
   return (struct v16){_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)))};
+}
+
+// (float)(sums - zero * wsum)
+static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  __m512i product = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(wsum));
+  return (struct v16){_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums), product))};
 }
 
 static inline struct v16_book v16_book_load(const float book[16]) {

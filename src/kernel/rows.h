@@ -12,7 +12,7 @@
 #include "kernel/kernel.h"
 #include "kernel/poly.h"
 
-enum { LANES = 16, WAYS = 4 };
+enum { LANES = 16, MOST_WAYS = 4 };
 
 // --- exp, tanh and the activations. Each is a long chain of dependent steps, so they take several vectors at a time
 // and each step goes over all of them: ways is a constant at every call, and the arrays live in registers.
@@ -43,7 +43,7 @@ ROWS_INLINE void rows_exp2_split(struct v16 *x, struct v16 *t, size_t ways) {
 
 // x = 2^x 2^(bias - 127), x in [EXP2_MIN, EXP2_MAX]; bias - 256 gives the negative of it.
 ROWS_INLINE void rows_exp2(struct v16 *x, int bias, size_t ways) {
-  struct v16 t[WAYS], c[WAYS];
+  struct v16 t[MOST_WAYS], c[MOST_WAYS];
   rows_exp2_split(x, t, ways);
   rows_exp2_rest(x, c, ways);
   rows_step(c, x, 1.0f, ways);
@@ -53,7 +53,7 @@ ROWS_INLINE void rows_exp2(struct v16 *x, int bias, size_t ways) {
 // x = exp(x), x <= 0
 ROWS_INLINE void rows_exp(struct v16 *x, size_t ways) {
   const struct v16 magic = v16_set(EXP2_MAGIC), hi = v16_set(EXP_LOG2E_HI), lo = v16_set(EXP_LOG2E_LO);
-  struct v16 t[WAYS], r[WAYS], c[WAYS];
+  struct v16 t[MOST_WAYS], r[MOST_WAYS], c[MOST_WAYS];
   EACH x[i] = v16_max(v16_set(EXP_MIN), x[i]);
   EACH t[i] = v16_fma(x[i], hi, magic);
   EACH r[i] = v16_fma(x[i], hi, v16_sub(magic, t[i]));
@@ -64,7 +64,7 @@ ROWS_INLINE void rows_exp(struct v16 *x, size_t ways) {
 }
 
 ROWS_INLINE void rows_tanh(struct v16 *x, size_t ways) {
-  struct v16 r[WAYS], t[WAYS], m[WAYS];
+  struct v16 r[MOST_WAYS], t[MOST_WAYS], m[MOST_WAYS];
   EACH r[i] = v16_max(v16_set(TANH_MIN), v16_mul(v16_set(TANH_SLOPE), v16_abs(x[i])));
   rows_exp2_split(r, t, ways);
   rows_exp2_rest(r, m, ways);
@@ -76,7 +76,7 @@ ROWS_INLINE void rows_tanh(struct v16 *x, size_t ways) {
 }
 
 ROWS_INLINE void rows_gelu(struct v16 *x, size_t ways) {
-  struct v16 u[WAYS], p[WAYS];
+  struct v16 u[MOST_WAYS], p[MOST_WAYS];
   EACH u[i] = v16_min(v16_set(TAIL_MAX), v16_abs(x[i]));
   EACH p[i] = v16_fma(v16_set(TAIL_T9), u[i], v16_set(TAIL_T8));
   rows_step(p, u, TAIL_T7, ways);
@@ -100,14 +100,14 @@ ROWS_INLINE void rows_gated(struct v16 *x, struct v16 *t, size_t ways) {
 }
 
 ROWS_INLINE void rows_gelu_tanh(struct v16 *x, size_t ways) {
-  struct v16 t[WAYS];
+  struct v16 t[MOST_WAYS];
   EACH t[i] = v16_fma(v16_set(GELU_TANH_G3), v16_mul(x[i], x[i]), v16_set(GELU_TANH_G1));
   EACH t[i] = v16_mul(x[i], t[i]);
   rows_gated(x, t, ways);
 }
 
 ROWS_INLINE void rows_quick_gelu(struct v16 *x, size_t ways) {
-  struct v16 t[WAYS];
+  struct v16 t[MOST_WAYS];
   EACH t[i] = v16_mul(x[i], v16_set(QUICK_GELU_G));
   rows_gated(x, t, ways);
 }
@@ -117,21 +117,21 @@ ROWS_INLINE void rows_relu(struct v16 *x, size_t ways) {
 }
 
 ROWS_INLINE void rows_silu(struct v16 *x, size_t ways) {
-  struct v16 t[WAYS];
+  struct v16 t[MOST_WAYS];
   EACH t[i] = v16_mul(x[i], v16_set(SIGMOID_G));
   rows_gated(x, t, ways);
 }
 
 // f is a constant at every call, so it is inlined.
 ROWS_INLINE void rows_map(void (*f)(struct v16 *, size_t), float *x, size_t n) {
-  struct v16 v[WAYS];
+  struct v16 v[V16_WAYS];
   size_t k = 0;
-  for (; k + WAYS * LANES <= n; k += WAYS * LANES) {
+  for (; k + V16_WAYS * LANES <= n; k += V16_WAYS * LANES) {
     UNROLL
-    for (size_t i = 0; i < WAYS; i++) v[i] = v16_load(x + k + i * LANES);
-    f(v, WAYS);
+    for (size_t i = 0; i < V16_WAYS; i++) v[i] = v16_load(x + k + i * LANES);
+    f(v, V16_WAYS);
     UNROLL
-    for (size_t i = 0; i < WAYS; i++) v16_store(x + k + i * LANES, v[i]);
+    for (size_t i = 0; i < V16_WAYS; i++) v16_store(x + k + i * LANES, v[i]);
   }
   for (; k < n; k += LANES) {
     bool whole = n - k >= LANES;
@@ -378,13 +378,13 @@ static inline float rows_softmax_exp(float *s, size_t n, float scale) {
   }
   struct v16 max = v16_set(v16_fold_max(top));
   size_t k = 0;
-  for (; k + WAYS * LANES <= n; k += WAYS * LANES) {
-    struct v16 e[WAYS];
+  for (; k + V16_WAYS * LANES <= n; k += V16_WAYS * LANES) {
+    struct v16 e[V16_WAYS];
     UNROLL
-    for (size_t i = 0; i < WAYS; i++) e[i] = v16_sub(v16_mul(v16_load(s + k + i * LANES), by), max);
-    rows_exp(e, WAYS);
+    for (size_t i = 0; i < V16_WAYS; i++) e[i] = v16_sub(v16_mul(v16_load(s + k + i * LANES), by), max);
+    rows_exp(e, V16_WAYS);
     UNROLL
-    for (size_t i = 0; i < WAYS; i++) {
+    for (size_t i = 0; i < V16_WAYS; i++) {
       v16_store(s + k + i * LANES, e[i]);
       sum = v16_add(sum, e[i]);
     }
@@ -402,6 +402,38 @@ static inline float rows_softmax_exp(float *s, size_t n, float scale) {
     sum = v16_add(sum, v16_first(e, tail, v16_set(0.0f)));
   }
   return v16_fold_add(sum);
+}
+
+// --- the last step of an int8 product
+
+// 16 columns of one row, their sums at sums.
+static inline struct v16 rows_i8_scaled(const int32_t *sums, int32_t zero, const int32_t *wsum, struct v16 scale,
+                                        struct v16 bias) {
+  return v16_fma(v16_less_product(sums, zero, wsum), scale, bias);
+}
+
+// sums (mr, nr) are those of rows m to m + mr - 1: takes the zero points out, scales, adds the bias, applies act. nr is
+// a multiple of 16.
+static inline void rows_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums, size_t nr) {
+  const struct v16 none = v16_set(0.0f);
+  const size_t whole = g->N / LANES * LANES, tail = g->N - whole;
+  int32_t last_wsum[LANES] = {0};
+  if (tail) memcpy(last_wsum, g->wsum + whole, tail * sizeof *last_wsum);
+  for (size_t i = 0; i < mr; i++, sums += nr) {
+    float *c = g->c + (m + i) * g->ldc;
+    const int32_t zero = g->azero[m + i];
+    const struct v16 ascale = v16_set(g->ascale[m + i]);
+    for (size_t n = 0; n < whole; n += LANES) {
+      struct v16 scale = v16_mul(ascale, v16_load(g->wscale + n)), bias = g->bias ? v16_load(g->bias + n) : none;
+      v16_store(c + n, rows_i8_scaled(sums + n, zero, g->wsum + n, scale, bias));
+    }
+    if (tail) {
+      struct v16 scale = v16_mul(ascale, v16_load_n(g->wscale + whole, tail, none));
+      struct v16 bias = g->bias ? v16_load_n(g->bias + whole, tail, none) : none;
+      v16_store_n(c + whole, tail, rows_i8_scaled(sums + whole, zero, last_wsum, scale, bias));
+    }
+    rows_act(g->act, c, g->N);
+  }
 }
 
 // --- widening
