@@ -8,13 +8,17 @@ void avx2_finish(float *c, size_t n, const float *bias, enum act act) {
   rows_finish(c, n, bias, act);
 }
 
+void avx2_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums) {
+  rows_i8_finish(g, m, mr, sums, I8_PANEL);
+}
+
 const struct kernels kernels_avx2 = {
     .name = "avx2",
     .supported = isa_has_avx2,
     .f32_mr = 6,
     .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
     .i8_mr = 6,
-    .i8_nr = 16,
+    .i8_nr = I8_PANEL,
     .i8_kg = 2,
     .bf16_dot = false,
     .gemm_f32 = avx2_gemm_f32,

@@ -2,10 +2,15 @@
 #include "kernel/lanes_avx512.h"
 #include "kernel/rows.h"
 
+#include "kernel/avx512_i8.h"
 #include "kernel/isa.h"
 
 void avx512_finish(float *c, size_t n, const float *bias, enum act act) {
   rows_finish(c, n, bias, act);
+}
+
+void avx512_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums) {
+  rows_i8_finish(g, m, mr, sums, I8_PANEL);
 }
 
 const struct kernels kernels_avx512 = {

@@ -1,9 +1,11 @@
 // avx512_gemm_i8.c - int8 products without VNNI: both sides widened to 16 bits, VPMADDWD adds two products into 32
 // bits. Exact: |2 * 255 * -128| is far below 2^31, and nothing saturates. Panel (K / 2, 64, 2); tile up to 6 x 64.
+#include <immintrin.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "kernel/avx512_i8.h"
+#include "kernel/isa.h"
 #include "kernel/product.h"
 
 enum {

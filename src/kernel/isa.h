@@ -35,6 +35,12 @@ bool isa_has_avx512_bf16(void);
 void avx2_finish(float *c, size_t n, const float *bias, enum act act);
 void avx512_finish(float *c, size_t n, const float *bias, enum act act);
 
+enum { I8_PANEL = 64 }; // columns of an int8 panel
+
+// The same of an int8 product: sums (mr, I8_PANEL) are those of rows m to m + mr - 1 and become c's values.
+void avx2_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums);
+void avx512_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums);
+
 void avx2_gemm_f32(const struct gemm_f32 *g);
 void avx2_gemm_half(const struct gemm_half *g);
 void avx2_gemm_i8(const struct gemm_i8 *g);

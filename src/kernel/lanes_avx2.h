@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { V16_WAYS = 2 }; // how many the registers hold while one polynomial runs over all of them
+
 struct v16 {
   __m256 lo, hi;
 };
@@ -86,7 +88,7 @@ static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
   return (struct v16){_mm256_or_ps(_mm256_andnot_ps(bit, size.lo), _mm256_and_ps(bit, sign.lo)),
                       _mm256_or_ps(_mm256_andnot_ps(bit, size.hi), _mm256_and_ps(bit, sign.hi))};
 }
-// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP2_MAGIC + n.
 static inline struct v16 v16_pow2(struct v16 t, int bias) {
   __m256i one = _mm256_set1_epi32(bias * (1 << 23));
   __m256i lo = _mm256_slli_epi32(_mm256_castps_si256(t.lo), 23), hi = _mm256_slli_epi32(_mm256_castps_si256(t.hi), 23);
@@ -150,6 +152,15 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
 static inline struct v16 v16_from_i16(const int16_t *p) {
   __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
   __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
+}
+
+// (float)(sums - zero * wsum)
+static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  const __m256i z = _mm256_set1_epi32(zero);
+  const __m256i *s = (const __m256i *)sums, *w = (const __m256i *)wsum;
+  __m256i lo = _mm256_sub_epi32(_mm256_loadu_si256(s), _mm256_mullo_epi32(z, _mm256_loadu_si256(w)));
+  __m256i hi = _mm256_sub_epi32(_mm256_loadu_si256(s + 1), _mm256_mullo_epi32(z, _mm256_loadu_si256(w + 1)));
   return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
 }
 

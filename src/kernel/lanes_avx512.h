@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { V16_WAYS = 4 }; // how many the registers hold while one polynomial runs over all of them
+
 struct v16 {
   __m512 v;
 };
@@ -72,7 +74,7 @@ static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
   __m512 bit = _mm512_set1_ps(-0.0f);
   return (struct v16){_mm512_or_ps(_mm512_andnot_ps(bit, size.v), _mm512_and_ps(bit, sign.v))};
 }
-// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP2_MAGIC + n.
 static inline struct v16 v16_pow2(struct v16 t, int bias) {
   __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(t.v), 23);
   return (struct v16){_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(bias * (1 << 23))))};
@@ -127,6 +129,12 @@ static inline void v16_mask_or(uint8_t *p, struct v16_mask mask) {
 
 static inline struct v16 v16_from_i16(const int16_t *p) {
   return (struct v16){_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)))};
+}
+
+// (float)(sums - zero * wsum)
+static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  __m512i product = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(wsum));
+  return (struct v16){_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums), product))};
 }
 
 static inline struct v16_book v16_book_load(const float book[16]) {

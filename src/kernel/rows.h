@@ -8,82 +8,141 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/isa.h"
 #include "kernel/kernel.h"
 #include "kernel/poly.h"
 
-enum { LANES = 16 };
+enum { LANES = 16, MOST_WAYS = 4 };
 
-// --- exp, tanh and the activations
+// --- exp, tanh and the activations. Each is a long chain of dependent steps, so they take several vectors at a time
+// and each step goes over all of them: ways is a constant at every call, and the arrays live in registers.
 
-static inline struct v16 rows_exp_reduce(struct v16 x, struct v16 *t) {
-  *t = v16_fma(x, v16_set(EXP_LOG2E), v16_set(EXP_MAGIC));
-  struct v16 n = v16_sub(*t, v16_set(EXP_MAGIC));
-  struct v16 r = v16_fma(n, v16_set(-EXP_LN2_LO), v16_fma(n, v16_set(-EXP_LN2_HI), x));
-  struct v16 q = v16_fma(v16_set(EXP_Q5), r, v16_set(EXP_Q4));
-  q = v16_fma(q, r, v16_set(EXP_Q3));
-  q = v16_fma(q, r, v16_set(EXP_Q2));
-  q = v16_fma(q, r, v16_set(EXP_Q1));
-  q = v16_fma(q, r, v16_set(1.0f));
-  return v16_mul(q, r);
+#define EACH UNROLL for (size_t i = 0; i < ways; i++)
+#define ROWS_INLINE static inline __attribute__((always_inline))
+
+// y = y by + c
+ROWS_INLINE void rows_step(struct v16 *y, const struct v16 *by, float c, size_t ways) {
+  EACH y[i] = v16_fma(y[i], by[i], v16_set(c));
 }
 
-static inline struct v16 rows_exp(struct v16 x) {
-  struct v16 t;
-  struct v16 e = v16_add(rows_exp_reduce(v16_min(v16_set(EXP_MAX), x), &t), v16_set(1.0f));
-  e = v16_mul(v16_add(e, e), v16_pow2(t, 126));
-  return v16_pick(v16_less(x, v16_set(EXP_MIN)), v16_set(0.0f), e);
+// c = (2^r - 1) / r
+ROWS_INLINE void rows_exp2_rest(const struct v16 *r, struct v16 *c, size_t ways) {
+  EACH c[i] = v16_fma(v16_set(EXP2_C6), r[i], v16_set(EXP2_C5));
+  rows_step(c, r, EXP2_C4, ways);
+  rows_step(c, r, EXP2_C3, ways);
+  rows_step(c, r, EXP2_C2, ways);
+  rows_step(c, r, EXP2_C1, ways);
 }
 
-static inline struct v16 rows_tanh(struct v16 x) {
-  struct v16 t;
-  struct v16 m = rows_exp_reduce(v16_max(v16_set(TANH_MIN), v16_mul(v16_set(-2.0f), v16_abs(x))), &t);
-  struct v16 scale = v16_pow2(t, 127);
-  m = v16_fma(scale, m, v16_sub(scale, v16_set(1.0f)));
-  return v16_copysign(v16_div(m, v16_add(m, v16_set(2.0f))), x); // copysign drops the sign of m, so -m is not needed
+// x becomes r; t holds n.
+ROWS_INLINE void rows_exp2_split(struct v16 *x, struct v16 *t, size_t ways) {
+  const struct v16 magic = v16_set(EXP2_MAGIC);
+  EACH t[i] = v16_add(x[i], magic);
+  EACH x[i] = v16_sub(x[i], v16_sub(t[i], magic));
 }
 
-static inline struct v16 rows_gelu(struct v16 x) {
-  struct v16 u = v16_abs(x);
-  struct v16 p = v16_fma(v16_set(TAIL_T9), u, v16_set(TAIL_T8));
-  p = v16_fma(p, u, v16_set(TAIL_T7));
-  p = v16_fma(p, u, v16_set(TAIL_T6));
-  p = v16_fma(p, u, v16_set(TAIL_T5));
-  p = v16_fma(p, u, v16_set(TAIL_T4));
-  p = v16_fma(p, u, v16_set(TAIL_T3));
-  p = v16_fma(p, u, v16_set(TAIL_T2));
-  p = v16_fma(p, u, v16_set(TAIL_T1));
-  p = v16_fma(p, u, v16_set(TAIL_T0));
-  struct v16 tail = rows_exp(v16_fma(p, u, v16_set(TAIL_LN2)));
-  struct v16 phi = v16_pick(v16_less(x, v16_set(0.0f)), tail, v16_sub(v16_set(1.0f), tail));
-  return v16_mul(v16_max(v16_set(GATE_MIN), x), phi);
+// x = 2^x 2^(bias - 127), x in [EXP2_MIN, EXP2_MAX]; bias - 256 gives the negative of it.
+ROWS_INLINE void rows_exp2(struct v16 *x, int bias, size_t ways) {
+  struct v16 t[MOST_WAYS], c[MOST_WAYS];
+  rows_exp2_split(x, t, ways);
+  rows_exp2_rest(x, c, ways);
+  rows_step(c, x, 1.0f, ways);
+  EACH x[i] = v16_mul(c[i], v16_pow2(t[i], bias));
 }
 
-static inline struct v16 rows_gated(struct v16 x, struct v16 t) {
-  return v16_div(v16_max(v16_set(GATE_MIN), x), v16_add(v16_set(1.0f), rows_exp(t)));
+// x = exp(x), x <= 0
+ROWS_INLINE void rows_exp(struct v16 *x, size_t ways) {
+  const struct v16 magic = v16_set(EXP2_MAGIC), hi = v16_set(EXP_LOG2E_HI), lo = v16_set(EXP_LOG2E_LO);
+  struct v16 t[MOST_WAYS], r[MOST_WAYS], c[MOST_WAYS];
+  EACH x[i] = v16_max(v16_set(EXP_MIN), x[i]);
+  EACH t[i] = v16_fma(x[i], hi, magic);
+  EACH r[i] = v16_fma(x[i], hi, v16_sub(magic, t[i]));
+  EACH r[i] = v16_fma(x[i], lo, r[i]);
+  rows_exp2_rest(r, c, ways);
+  rows_step(c, r, 1.0f, ways);
+  EACH x[i] = v16_mul(c[i], v16_pow2(t[i], 127));
 }
 
-static inline struct v16 rows_gelu_tanh(struct v16 x) {
-  struct v16 slope = v16_fma(v16_set(GELU_TANH_G3), v16_mul(x, x), v16_set(GELU_TANH_G1));
-  return rows_gated(x, v16_mul(x, slope));
+ROWS_INLINE void rows_tanh(struct v16 *x, size_t ways) {
+  struct v16 r[MOST_WAYS], t[MOST_WAYS], m[MOST_WAYS];
+  EACH r[i] = v16_max(v16_set(TANH_MIN), v16_mul(v16_set(TANH_SLOPE), v16_abs(x[i])));
+  rows_exp2_split(r, t, ways);
+  rows_exp2_rest(r, m, ways);
+  EACH m[i] = v16_mul(m[i], r[i]);
+  EACH t[i] = v16_pow2(t[i], 127);
+  EACH m[i] = v16_fma(t[i], m[i], v16_sub(t[i], v16_set(1.0f)));
+  // copysign drops the sign of m, so -m is not needed
+  EACH x[i] = v16_copysign(v16_div(m[i], v16_add(m[i], v16_set(2.0f))), x[i]);
 }
 
-static inline struct v16 rows_quick_gelu(struct v16 x) {
-  return rows_gated(x, v16_mul(x, v16_set(QUICK_GELU_G)));
+ROWS_INLINE void rows_gelu(struct v16 *x, size_t ways) {
+  struct v16 u[MOST_WAYS], p[MOST_WAYS];
+  EACH u[i] = v16_min(v16_set(TAIL_MAX), v16_abs(x[i]));
+  EACH p[i] = v16_fma(v16_set(TAIL_T9), u[i], v16_set(TAIL_T8));
+  rows_step(p, u, TAIL_T7, ways);
+  rows_step(p, u, TAIL_T6, ways);
+  rows_step(p, u, TAIL_T5, ways);
+  rows_step(p, u, TAIL_T4, ways);
+  rows_step(p, u, TAIL_T3, ways);
+  rows_step(p, u, TAIL_T2, ways);
+  rows_step(p, u, TAIL_T1, ways);
+  rows_step(p, u, TAIL_T0, ways);
+  rows_step(p, u, -1.0f, ways);
+  rows_exp2(p, 127 - 256, ways);
+  EACH x[i] = v16_fma(u[i], p[i], v16_max(v16_set(-0.0f), x[i]));
 }
 
-static inline struct v16 rows_relu(struct v16 x) {
-  return v16_max(v16_set(0.0f), x);
+// x = x / (1 + 2^t)
+ROWS_INLINE void rows_gated(struct v16 *x, struct v16 *t, size_t ways) {
+  EACH t[i] = v16_max(v16_set(EXP2_MIN), v16_min(v16_set(EXP2_MAX), t[i]));
+  rows_exp2(t, 127, ways);
+  EACH x[i] = v16_div(v16_max(v16_set(GATE_MIN), x[i]), v16_add(v16_set(1.0f), t[i]));
 }
 
-static inline struct v16 rows_silu(struct v16 x) {
-  return rows_gated(x, v16_mul(x, v16_set(-1.0f)));
+ROWS_INLINE void rows_gelu_tanh(struct v16 *x, size_t ways) {
+  struct v16 t[MOST_WAYS];
+  EACH t[i] = v16_fma(v16_set(GELU_TANH_G3), v16_mul(x[i], x[i]), v16_set(GELU_TANH_G1));
+  EACH t[i] = v16_mul(x[i], t[i]);
+  rows_gated(x, t, ways);
+}
+
+ROWS_INLINE void rows_quick_gelu(struct v16 *x, size_t ways) {
+  struct v16 t[MOST_WAYS];
+  EACH t[i] = v16_mul(x[i], v16_set(QUICK_GELU_G));
+  rows_gated(x, t, ways);
+}
+
+ROWS_INLINE void rows_relu(struct v16 *x, size_t ways) {
+  EACH x[i] = v16_max(v16_set(0.0f), x[i]);
+}
+
+ROWS_INLINE void rows_silu(struct v16 *x, size_t ways) {
+  struct v16 t[MOST_WAYS];
+  EACH t[i] = v16_mul(x[i], v16_set(SIGMOID_G));
+  rows_gated(x, t, ways);
 }
 
 // f is a constant at every call, so it is inlined.
-static inline __attribute__((always_inline)) void rows_map(struct v16 (*f)(struct v16), float *x, size_t n) {
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES) v16_store(x + i, f(v16_load(x + i)));
-  if (i < n) v16_store_n(x + i, n - i, f(v16_load_n(x + i, n - i, v16_set(0.0f))));
+ROWS_INLINE void rows_map(void (*f)(struct v16 *, size_t), float *x, size_t n) {
+  struct v16 v[V16_WAYS];
+  size_t k = 0;
+  for (; k + V16_WAYS * LANES <= n; k += V16_WAYS * LANES) {
+    UNROLL
+    for (size_t i = 0; i < V16_WAYS; i++) v[i] = v16_load(x + k + i * LANES);
+    f(v, V16_WAYS);
+    UNROLL
+    for (size_t i = 0; i < V16_WAYS; i++) v16_store(x + k + i * LANES, v[i]);
+  }
+  for (; k < n; k += LANES) {
+    bool whole = n - k >= LANES;
+    v[0] = whole ? v16_load(x + k) : v16_load_n(x + k, n - k, v16_set(0.0f));
+    f(v, 1);
+    if (whole) {
+      v16_store(x + k, v[0]);
+    } else {
+      v16_store_n(x + k, n - k, v[0]);
+    }
+  }
 }
 
 static inline void rows_act(enum act act, float *x, size_t n) {
@@ -98,24 +157,36 @@ static inline void rows_act(enum act act, float *x, size_t n) {
   }
 }
 
-static inline struct v16 rows_sigmoid(struct v16 x) {
-  return v16_div(v16_set(1.0f), v16_add(v16_set(1.0f), rows_exp(v16_mul(v16_set(-1.0f), x))));
-}
-
 static inline struct v16 rows_gate(const float *x, const float *r, size_t left) {
   if (left >= LANES) return v16_add(v16_load(x), v16_load(r));
   return v16_add(v16_load_n(x, left, v16_set(0.0f)), v16_load_n(r, left, v16_set(0.0f)));
 }
 
+// x = 1 / (1 + exp(-x)), for each of the three
+ROWS_INLINE void rows_sigmoid(struct v16 x[3]) {
+  struct v16 one[3];
+  UNROLL
+  for (size_t i = 0; i < 3; i++) {
+    one[i] = v16_set(1.0f);
+    x[i] = v16_mul(x[i], v16_set(SIGMOID_G));
+  }
+  rows_gated(one, x, 3);
+  UNROLL
+  for (size_t i = 0; i < 3; i++) x[i] = one[i];
+}
+
 static inline void rows_lstm(const float *x, const float *r, size_t n, float *c, float *h) {
   for (size_t j = 0; j < n; j += LANES) {
     size_t left = n - j;
-    struct v16 i = rows_sigmoid(rows_gate(x + j, r + j, left));
-    struct v16 f = rows_sigmoid(rows_gate(x + n + j, r + n + j, left));
-    struct v16 g = rows_tanh(rows_gate(x + 2 * n + j, r + 2 * n + j, left));
-    struct v16 o = rows_sigmoid(rows_gate(x + 3 * n + j, r + 3 * n + j, left));
+    struct v16 ifo[3] = {rows_gate(x + j, r + j, left), rows_gate(x + n + j, r + n + j, left),
+                         rows_gate(x + 3 * n + j, r + 3 * n + j, left)};
+    struct v16 g = rows_gate(x + 2 * n + j, r + 2 * n + j, left);
     struct v16 before = left >= LANES ? v16_load(c + j) : v16_load_n(c + j, left, v16_set(0.0f));
-    struct v16 state = v16_fma(f, before, v16_mul(i, g)), out = v16_mul(o, rows_tanh(state));
+    rows_sigmoid(ifo);
+    rows_tanh(&g, 1);
+    struct v16 state = v16_fma(ifo[1], before, v16_mul(ifo[0], g)), out = state;
+    rows_tanh(&out, 1);
+    out = v16_mul(ifo[2], out);
     if (left >= LANES) {
       v16_store(c + j, state);
       v16_store(h + j, out);
@@ -306,17 +377,63 @@ static inline float rows_softmax_exp(float *s, size_t n, float scale) {
     top = v16_max(v16_first(v, tail, top), top);
   }
   struct v16 max = v16_set(v16_fold_max(top));
-  for (size_t i = 0; i < whole; i += LANES) {
-    struct v16 e = rows_exp(v16_sub(v16_mul(v16_load(s + i), by), max));
-    v16_store(s + i, e);
+  size_t k = 0;
+  for (; k + V16_WAYS * LANES <= n; k += V16_WAYS * LANES) {
+    struct v16 e[V16_WAYS];
+    UNROLL
+    for (size_t i = 0; i < V16_WAYS; i++) e[i] = v16_sub(v16_mul(v16_load(s + k + i * LANES), by), max);
+    rows_exp(e, V16_WAYS);
+    UNROLL
+    for (size_t i = 0; i < V16_WAYS; i++) {
+      v16_store(s + k + i * LANES, e[i]);
+      sum = v16_add(sum, e[i]);
+    }
+  }
+  for (; k < whole; k += LANES) {
+    struct v16 e = v16_sub(v16_mul(v16_load(s + k), by), max);
+    rows_exp(&e, 1);
+    v16_store(s + k, e);
     sum = v16_add(sum, e);
   }
   if (tail) {
-    struct v16 e = rows_exp(v16_sub(v16_mul(v16_load_n(s + whole, tail, by), by), max));
+    struct v16 e = v16_sub(v16_mul(v16_load_n(s + whole, tail, by), by), max);
+    rows_exp(&e, 1);
     v16_store_n(s + whole, tail, e);
     sum = v16_add(sum, v16_first(e, tail, v16_set(0.0f)));
   }
   return v16_fold_add(sum);
+}
+
+// --- the last step of an int8 product
+
+// 16 columns of one row, their sums at sums.
+static inline struct v16 rows_i8_scaled(const int32_t *sums, int32_t zero, const int32_t *wsum, struct v16 scale,
+                                        struct v16 bias) {
+  return v16_fma(v16_less_product(sums, zero, wsum), scale, bias);
+}
+
+// sums (mr, nr) are those of rows m to m + mr - 1: takes the zero points out, scales, adds the bias, applies act. nr is
+// a multiple of 16.
+static inline void rows_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums, size_t nr) {
+  const struct v16 none = v16_set(0.0f);
+  const size_t whole = g->N / LANES * LANES, tail = g->N - whole;
+  int32_t last_wsum[LANES] = {0};
+  if (tail) memcpy(last_wsum, g->wsum + whole, tail * sizeof *last_wsum);
+  for (size_t i = 0; i < mr; i++, sums += nr) {
+    float *c = g->c + (m + i) * g->ldc;
+    const int32_t zero = g->azero[m + i];
+    const struct v16 ascale = v16_set(g->ascale[m + i]);
+    for (size_t n = 0; n < whole; n += LANES) {
+      struct v16 scale = v16_mul(ascale, v16_load(g->wscale + n)), bias = g->bias ? v16_load(g->bias + n) : none;
+      v16_store(c + n, rows_i8_scaled(sums + n, zero, g->wsum + n, scale, bias));
+    }
+    if (tail) {
+      struct v16 scale = v16_mul(ascale, v16_load_n(g->wscale + whole, tail, none));
+      struct v16 bias = g->bias ? v16_load_n(g->bias + whole, tail, none) : none;
+      v16_store_n(c + whole, tail, rows_i8_scaled(sums + whole, zero, last_wsum, scale, bias));
+    }
+    rows_act(g->act, c, g->N);
+  }
 }
 
 // --- widening

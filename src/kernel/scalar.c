@@ -46,36 +46,43 @@ static float fold_max(float lane[LANES]) {
 
 // --- exp, tanh and the activations. Where a clamp has x second, a NaN passes through it.
 
-// exp(x) = 2^n (1 + m): gives m = expm1 of the remainder, and n as t = n + EXP_MAGIC.
-static float exp_reduce(float x, float *t) {
-  *t = fmaf(x, EXP_LOG2E, EXP_MAGIC);
-  float n = *t - EXP_MAGIC;
-  float r = fmaf(n, -EXP_LN2_LO, fmaf(n, -EXP_LN2_HI, x));
-  float q = fmaf(EXP_Q5, r, EXP_Q4);
-  q = fmaf(q, r, EXP_Q3);
-  q = fmaf(q, r, EXP_Q2);
-  q = fmaf(q, r, EXP_Q1);
-  q = fmaf(q, r, 1.0f);
-  return q * r;
+// t = n + EXP2_MAGIC: 2^n, with another bias than the 127 of a float.
+static float pow2_of(float t, uint32_t bias) {
+  return float_of((bits_of(t) << 23) + (bias << 23));
 }
 
+// (2^r - 1) / r
+static float exp2_rest(float r) {
+  float c = fmaf(EXP2_C6, r, EXP2_C5);
+  c = fmaf(c, r, EXP2_C4);
+  c = fmaf(c, r, EXP2_C3);
+  c = fmaf(c, r, EXP2_C2);
+  return fmaf(c, r, EXP2_C1);
+}
+
+// 2^x, x in [EXP2_MIN, EXP2_MAX]
+static float exp2_of(float x) {
+  float t = x + EXP2_MAGIC, r = x - (t - EXP2_MAGIC);
+  return fmaf(exp2_rest(r), r, 1.0f) * pow2_of(t, 127);
+}
+
+// exp(x), x <= 0
 static float exp_of(float x) {
-  float t;
-  float e = exp_reduce(min_of(EXP_MAX, x), &t) + 1.0f;
-  float half_scale = float_of((bits_of(t) << 23) + (126u << 23)); // 2^(n - 1)
-  return x < EXP_MIN ? 0.0f : (e + e) * half_scale;
+  x = max_of(EXP_MIN, x);
+  float t = fmaf(x, EXP_LOG2E_HI, EXP2_MAGIC);
+  float r = fmaf(x, EXP_LOG2E_LO, fmaf(x, EXP_LOG2E_HI, EXP2_MAGIC - t));
+  return fmaf(exp2_rest(r), r, 1.0f) * pow2_of(t, 127);
 }
 
 static float tanh_of(float x) {
-  float t;
-  float m = exp_reduce(max_of(TANH_MIN, -2.0f * fabsf(x)), &t);
-  float scale = float_of((bits_of(t) << 23) + (127u << 23)); // 2^n, n in [-58, 0]
-  m = fmaf(scale, m, scale - 1.0f);
+  float y = max_of(TANH_MIN, TANH_SLOPE * fabsf(x));
+  float t = y + EXP2_MAGIC, r = y - (t - EXP2_MAGIC), scale = pow2_of(t, 127);
+  float m = fmaf(scale, exp2_rest(r) * r, scale - 1.0f);
   return copysignf(-m / (m + 2.0f), x);
 }
 
 static float gelu_of(float x) {
-  float u = fabsf(x);
+  float u = min_of(TAIL_MAX, fabsf(x));
   float p = fmaf(TAIL_T9, u, TAIL_T8);
   p = fmaf(p, u, TAIL_T7);
   p = fmaf(p, u, TAIL_T6);
@@ -85,13 +92,12 @@ static float gelu_of(float x) {
   p = fmaf(p, u, TAIL_T2);
   p = fmaf(p, u, TAIL_T1);
   p = fmaf(p, u, TAIL_T0);
-  float tail = exp_of(fmaf(p, u, TAIL_LN2));
-  return max_of(GATE_MIN, x) * (x < 0.0f ? tail : 1.0f - tail);
+  return fmaf(u, -exp2_of(fmaf(p, u, -1.0f)), max_of(-0.0f, x));
 }
 
-// x sigmoid(-t)
+// x / (1 + 2^t)
 static float gated(float x, float t) {
-  return max_of(GATE_MIN, x) / (1.0f + exp_of(t));
+  return max_of(GATE_MIN, x) / (1.0f + exp2_of(max_of(EXP2_MIN, min_of(EXP2_MAX, t))));
 }
 
 static float act_of(enum act act, float x) {
@@ -101,7 +107,7 @@ static float act_of(enum act act, float x) {
     case ACT_GELU_TANH: return gated(x, x * fmaf(GELU_TANH_G3, x * x, GELU_TANH_G1));
     case ACT_QUICK_GELU: return gated(x, x * QUICK_GELU_G);
     case ACT_RELU: return max_of(0.0f, x);
-    case ACT_SILU: return gated(x, -x);
+    case ACT_SILU: return gated(x, x * SIGMOID_G);
     case ACT_TANH: return tanh_of(x);
   }
   return x;
@@ -112,7 +118,7 @@ static void scalar_act(enum act act, float *x, size_t n) {
 }
 
 static float sigmoid_of(float x) {
-  return 1.0f / (1.0f + exp_of(-1.0f * x));
+  return gated(1.0f, x * SIGMOID_G);
 }
 
 static void scalar_lstm(const float *x, const float *r, size_t n, float *c, float *h) {
