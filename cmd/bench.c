@@ -7,23 +7,28 @@
 
 struct options {
   struct args_common common;
-  const char *batches, *lengths, *against, *output, *labels, *template_text;
+  const char *batches, *lengths, *against, *output, *labels, *template_text, *data, *text_column, *prompts, *streams;
   bool multi_label;
-  size_t iterations, max_tokens;
+  size_t iterations, max_tokens, limit, generate;
   uint64_t seed;
 };
 
 struct shapes {
-  size_t *batches, *lengths;
-  size_t batch_count, length_count;
+  size_t *batches, *lengths, *prompts, *streams;
+  size_t batch_count, length_count, prompt_count, stream_count;
 };
 
 // Zero-shot asks one sequence per text and label; --max-tokens cuts as it would cut texts.
 static enum pare_status read_shapes(const struct options *o, struct shapes *out, struct pare_error *err) {
-  enum pare_status status =
-      args_split_sizes(o->batches ? o->batches : "1", "batch", &out->batches, &out->batch_count, err);
+  const char *batches = o->batches ? o->batches : o->labels ? "1" : NULL;
+  enum pare_status status = PARE_OK;
+  if (batches) status = args_split_sizes(batches, "batch", &out->batches, &out->batch_count, err);
   if (status == PARE_OK && o->lengths)
     status = args_split_sizes(o->lengths, "length", &out->lengths, &out->length_count, err);
+  if (status == PARE_OK && o->prompts)
+    status = args_split_sizes(o->prompts, "prompt", &out->prompts, &out->prompt_count, err);
+  if (status == PARE_OK && o->streams)
+    status = args_split_sizes(o->streams, "streams", &out->streams, &out->stream_count, err);
   struct labels labels = {0};
   if (status == PARE_OK && o->labels) status = labels_parse(o->labels, &labels, err);
   for (size_t i = 0; status == PARE_OK && labels.count && i < out->batch_count; i++) {
@@ -34,6 +39,24 @@ static enum pare_status read_shapes(const struct options *o, struct shapes *out,
   }
   labels_free(&labels);
   return status;
+}
+
+// What a run is: random ids, --data or --generate. An option of another kind of run would do nothing.
+static enum pare_status check_kind(const struct options *o, struct pare_error *err) {
+  bool shapes = o->batches || o->lengths || o->labels;
+  if (o->data && (o->generate || shapes))
+    return error_set(err, PARE_USAGE,
+                     "--data: the texts are one batch; --batch, --length, --labels and --generate do "
+                     "not go with it");
+  if (!o->data && (o->limit || o->text_column))
+    return error_set(err, PARE_USAGE, "--limit and --text-column go with --data");
+  if (o->generate && (shapes || o->max_tokens))
+    return error_set(err, PARE_USAGE,
+                     "--generate goes with --prompt and --streams, not with --batch, --length, "
+                     "--labels or --max-tokens");
+  if (!o->generate && (o->prompts || o->streams))
+    return error_set(err, PARE_USAGE, "--prompt and --streams go with --generate N, the number of new tokens");
+  return PARE_OK;
 }
 
 static enum pare_status bench(const struct options *o, const char *model, struct pare_error *err) {
@@ -55,6 +78,13 @@ static enum pare_status bench(const struct options *o, const char *model, struct
                                          .max_tokens = o->max_tokens,
                                          .iterations = o->iterations,
                                          .seed = o->seed,
+                                         .data = o->data,
+                                         .source = {.text_column = o->text_column, .limit = o->limit},
+                                         .generate = o->generate,
+                                         .prompts = shapes.prompts,
+                                         .prompt_count = shapes.prompt_count,
+                                         .streams = shapes.streams,
+                                         .stream_count = shapes.stream_count,
                                          .progress = progress_start(&progress, &o->common)};
     status = pare_bench(opened.engine, opened.path, &options, &record, err);
     progress_end(&progress);
@@ -65,6 +95,8 @@ static enum pare_status bench(const struct options *o, const char *model, struct
   free(against);
   free(shapes.batches);
   free(shapes.lengths);
+  free(shapes.prompts);
+  free(shapes.streams);
   opened_close(&opened);
   return status;
 }
@@ -73,7 +105,8 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   const struct options *o = values;
   if (args->count != 1)
     return error_set(err, PARE_USAGE, "bench: expected one MODEL, found %zu arguments", args->count);
-  enum pare_status status = output_probe(o->output, err);
+  enum pare_status status = check_kind(o, err);
+  if (status == PARE_OK) status = output_probe(o->output, err);
   return status == PARE_OK ? bench(o, args->words[0], err) : status;
 }
 
@@ -89,7 +122,17 @@ static const struct arg_option table[] = {
      "as in classify; does not change the time"},
     {"multi-label", 0, ARG_FLAG, offsetof(struct options, multi_label), NULL,
      "as in classify; does not change the time"},
-    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N", "cut every length to N"},
+    {"data", 0, ARG_STRING, offsetof(struct options, data), "FILE",
+     "instead: the texts of FILE (.csv, .tsv, .jsonl, .txt) as one batch,\nread by the model's tokenizer beforehand"},
+    {"text-column", 0, ARG_STRING, offsetof(struct options, text_column), "NAME",
+     "with --data: column with the text (text)"},
+    {"limit", 0, ARG_SIZE, offsetof(struct options, limit), "N", "with --data: first N rows only"},
+    {"max-tokens", 0, ARG_SIZE, offsetof(struct options, max_tokens), "N", "cut every length, and every text, to N"},
+    {"generate", 0, ARG_SIZE, offsetof(struct options, generate), "N",
+     "instead: read prompts of random ids and continue each by N tokens,\nthe likeliest each time"},
+    {"prompt", 0, ARG_STRING, offsetof(struct options, prompts), "N,N", "with --generate: tokens per prompt (16)"},
+    {"streams", 0, ARG_STRING, offsetof(struct options, streams), "N,N",
+     "with --generate: prompts continued together (1)"},
     {"seed", 0, ARG_SEED, offsetof(struct options, seed), "N", "of the random token ids (0)"},
     {"output", 'o', ARG_STRING, offsetof(struct options, output), "FILE", "the record as JSON"},
 };
@@ -99,13 +142,18 @@ static const struct arg_spec spec = {
     .about =
         "Times a model on random token ids (no tokenization) for every combination of --batch and --length: latency "
         "with\n"
-        "percentiles, tokens per second, operations and weight bytes per second, memory, load time. --json: one object "
-        "per shape.",
+        "percentiles, tokens per second, operations and weight bytes per second, memory, load time. With --data on the "
+        "texts of\n"
+        "a file; with --generate, of a model that writes text, reading and writing for every combination of --prompt "
+        "and\n"
+        "--streams: time to the first token and per token after it. --json: one object per shape.",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
     .example =
         "  pare bench agnews-gpt2 --batch 1,8 --length 64\n"
-        "  pare bench ./agnews-int8 --against agnews-gpt2 --length 64 --iterations 100\n",
+        "  pare bench ./agnews-int8 --against agnews-gpt2 --length 64 --iterations 100\n"
+        "  pare bench agnews-gpt2 --data texts.csv --limit 32 --max-tokens 128\n"
+        "  pare bench ./my-gpt2-int8 --against ./my-gpt2 --generate 64 --prompt 16,512 --streams 1,8 --iterations 10\n",
     .run = run,
 };
 

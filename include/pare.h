@@ -328,15 +328,25 @@ struct pare_study_options {
 PARE_API enum pare_status pare_study(pare_engine *engine, const char *path, const struct pare_study_options *options,
                                      pare_record **record, struct pare_error *err);
 
+// What a run is: a batch of random ids for every pair of batches and lengths; the texts of a file as one ragged batch;
+// or, from a model that generates text, random prompts continued greedily for every pair of prompts and streams.
+// Tokenization is not timed. data and generate exclude each other, and the fields of the other ways.
 struct pare_bench_options {
   const char *against;   // a second model, interleaved; NULL: alone
   const size_t *batches; // sequences per run; NULL: {1}
   size_t batch_count;
   const size_t *lengths; // tokens per sequence; NULL: {16, 64, the longest}
   size_t length_count;
-  size_t max_tokens; // with lengths NULL: the longest; 0: the model's longest
-  size_t iterations; // 0: 60; at most 100000
-  uint64_t seed;     // the random ids; kept in the record, so below 2^53
+  size_t max_tokens;                  // with lengths NULL, or of each text: the longest; 0: the model's longest
+  size_t iterations;                  // 0: 60; at most 100000
+  uint64_t seed;                      // the random ids; kept in the record, so below 2^53
+  const char *data;                   // file of texts; NULL: none
+  struct pare_dataset_options source; // of data: which column, how many rows
+  size_t generate;                    // new tokens of each stream; 0: nothing is generated
+  const size_t *prompts;              // tokens per prompt; NULL: {16}
+  size_t prompt_count;
+  const size_t *streams; // prompts continued together; NULL: {1}
+  size_t stream_count;
   struct pare_progress progress;
 };
 PARE_API enum pare_status pare_bench(pare_engine *engine, const char *model, const struct pare_bench_options *options,

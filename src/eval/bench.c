@@ -1,103 +1,52 @@
-// bench.c - see bench.h. No tokenization: what is timed is the model alone.
+// bench.c - see bench.h. Models are opened, their cost is measured, then each row is run in turns. No tokenization:
+// what is timed is the model alone.
 #include "eval/bench.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/rng.h"
 #include "base/size.h"
-#include "eval/eval_subject.h"
+#include "eval/bench_kinds.h"
 #include "eval/stats_fill.h"
 #include "report/record.h"
 #include "report/stats.h"
 
 enum { DEFAULT_ITERATIONS = 60, WARM_UP_RUNS = 3 };
-static const size_t default_batches[] = {1};
 
-struct bench {
-  pare_engine *engine;
-  const struct pare_bench_options *options;
-  struct eval_subject subjects[2]; // the model, and the one it is run against
-  size_t count, iterations;
-  const size_t *batches, *lengths;
-  size_t batch_count, length_count;
-  size_t default_lengths[3];
-  struct rng rng;
-};
-
-struct shape {
-  size_t batch, length;
-  uint32_t *ids;                   // (batch, length)
-  struct pare_sequence *sequences; // (batch)
-  float *logits;                   // enough for either model
-};
-
-static void shape_free(struct shape *s) {
-  free(s->ids);
-  free(s->sequences);
-  free(s->logits);
-}
-
-static size_t smallest_vocabulary(const struct bench *b) {
+size_t bench_smallest_vocabulary(const struct bench *b) {
   size_t V = b->subjects[0].model->config.V;
   return b->count > 1 ? size_min(V, b->subjects[1].model->config.V) : V;
 }
 
-static enum pare_status shape_make(struct bench *b, size_t batch, size_t length, struct shape *s,
-                                   struct pare_error *err) {
-  *s = (struct shape){.batch = batch, .length = length};
-  size_t tokens, values = 0;
-  bool fits = size_mul(batch, length, &tokens);
-  for (size_t i = 0; fits && i < b->count; i++) {
-    size_t rows, each;
-    const pare_model *m = b->subjects[i].model;
-    fits = size_mul(batch, session_rows(m, length), &rows) && size_mul(rows, session_columns(m), &each);
-    values = fits ? size_max(values, each) : 0;
-  }
-  s->ids = fits ? calloc(tokens, sizeof *s->ids) : NULL;
-  s->sequences = fits ? calloc(batch, sizeof *s->sequences) : NULL;
-  s->logits = fits ? calloc(values, sizeof *s->logits) : NULL;
-  if (!s->ids || !s->sequences || !s->logits) return error_no_memory(err);
-  size_t V = smallest_vocabulary(b);
-  for (size_t i = 0; i < tokens; i++) s->ids[i] = (uint32_t)rng_below(&b->rng, V);
-  for (size_t i = 0; i < batch; i++)
-    s->sequences[i] = (struct pare_sequence){.ids = s->ids + i * length, .len = length};
-  return PARE_OK;
+size_t bench_longest_input(const struct bench *b) {
+  size_t n = b->subjects[0].model->config.P;
+  return b->count > 1 ? size_min(n, b->subjects[1].model->config.P) : n;
+}
+
+size_t bench_largest(const size_t *x, size_t n) {
+  size_t most = 0;
+  for (size_t i = 0; i < n; i++) most = size_max(most, x[i]);
+  return most;
 }
 
 // ---- timing ----
 
-static enum pare_status run_timed(struct eval_subject *s, const struct shape *shape, size_t i, struct pare_error *err) {
-  uint64_t start = clock_ns();
-  enum pare_status status = session_logits(s->session, shape->sequences, shape->batch, shape->logits, err);
-  s->latency_ms[i] = (double)(clock_ns() - start) * 1e-6;
-  return status;
-}
-
 // One model at a time would give all of the machine's drift to one of them. Each turn starts with an untimed run when
 // there are two models: the other one has just filled the cache.
-static enum pare_status time_shape(struct bench *b, const struct shape *shape, struct pare_error *err) {
+static enum pare_status time_row(struct bench *b, struct pare_error *err) {
   size_t order[2] = {0, 1};
   enum pare_status status = PARE_OK;
-  for (size_t i = 0; i < b->count; i++) {
-    for (size_t k = 0; status == PARE_OK && k < WARM_UP_RUNS; k++) status = run_timed(&b->subjects[i], shape, 0, err);
-    b->subjects[i].session->ctx.counters = (struct nn_counters){0};
+  for (size_t k = 0; k < b->count; k++) {
+    for (size_t i = 0; status == PARE_OK && i < WARM_UP_RUNS; i++) status = b->kind->run(b, k, 0, err);
   }
   const size_t block = 5; // timed runs per turn
   for (size_t done = 0; status == PARE_OK && done < b->iterations; done += block) {
     size_t n = size_min(block, b->iterations - done);
     rng_shuffle(&b->rng, order, b->count);
-    for (size_t i = 0; i < b->count; i++) {
-      struct eval_subject *s = &b->subjects[order[i]];
-      if (b->count > 1) {
-        struct nn_counters kept = s->session->ctx.counters;
-        if (status == PARE_OK) status = run_timed(s, shape, done, err);
-        s->session->ctx.counters = kept;
-      }
-      for (size_t k = 0; status == PARE_OK && k < n; k++) status = run_timed(s, shape, done + k, err);
+    for (size_t k = 0; k < b->count; k++) {
+      if (status == PARE_OK && b->count > 1) status = b->kind->run(b, order[k], done, err);
+      for (size_t i = 0; status == PARE_OK && i < n; i++) status = b->kind->run(b, order[k], done + i, err);
     }
   }
   return status;
@@ -105,101 +54,71 @@ static enum pare_status time_shape(struct bench *b, const struct shape *shape, s
 
 // ---- record ----
 
-static enum pare_status fill_row(const struct bench *b, const struct eval_subject *s, const struct shape *shape,
-                                 json_t *row, struct pare_error *err) {
-  enum pare_status status = fill_latency(row, s->latency_ms, b->iterations, err);
-  double median = 0;
+static enum pare_status fill_line(const struct bench *b, size_t k, json_t *line, struct pare_error *err) {
+  const struct eval_subject *s = &b->subjects[k];
+  enum pare_status status = fill_latency(line, s->latency_ms, b->iterations, err);
+  if (status == PARE_OK) status = b->kind->fill(b, k, line, err);
   if (status != PARE_OK) return status;
-  if (!record_number(row, "latency_ms.median", &median) || median <= 0)
-    return error_set(err, PARE_BUG, "a run took no time");
-  double runs = (double)b->iterations, tokens = (double)(shape->batch * shape->length);
-  const struct nn_counters *n = &s->session->ctx.counters;
-  int bad = json_object_set_new(row, "model", eval_text_json(s->name));
-  bad |= json_object_set_new(row, "scheme", json_string(s->model->scheme));
-  bad |= json_object_set_new(row, "tokens_per_s", json_real(tokens / (median * 1e-3)));
-  bad |= json_object_set_new(row, "gops", json_real((double)n->operations / runs / (median * 1e6)));
-  bad |= json_object_set_new(row, "gb_per_s", json_real((double)n->weight_bytes / runs / (median * 1e6)));
-  bad |= json_object_set_new(row, "rss_bytes", json_integer((json_int_t)s->cost.rss_bytes));
-  bad |= json_object_set_new(row, "load_ms", json_real(s->cost.load_ms));
+  int bad = json_object_set_new(line, "model", eval_text_json(s->name));
+  bad |= json_object_set_new(line, "scheme", json_string(s->model->scheme));
+  bad |= json_object_set_new(line, "rss_bytes", json_integer((json_int_t)s->cost.rss_bytes));
+  bad |= json_object_set_new(line, "size_bytes", json_integer((json_int_t)s->model->tensors.file_bytes));
+  bad |= json_object_set_new(line, "load_ms", json_real(s->cost.load_ms));
+  bad |= json_object_set_new(line, "tokenizer_ms", json_real(s->cost.tokenizer_ms));
+  bad |= json_object_set_new(line, "self_test_ms", json_real(s->cost.self_test_ms));
+  bad |= json_object_set_new(line, "open_ms", json_real(s->cost.open_ms));
   return bad ? error_no_memory(err) : PARE_OK;
 }
 
-static enum pare_status fill_ratio(const struct bench *b, json_t *against, double value, struct pare_error *err) {
+static double median_of(const double *x, size_t n, double *scratch) {
+  memcpy(scratch, x, n * sizeof *x);
+  stats_sort(scratch, n);
+  return stats_median_sorted(scratch, n);
+}
+
+json_t *bench_ratio(const struct bench *b, const double *ours, const double *theirs) {
   double *scratch = calloc(2 * b->iterations + STATS_RESAMPLES, sizeof *scratch);
-  if (!scratch) return error_no_memory(err);
+  if (!scratch) return NULL;
   struct rng rng;
   rng_seed(&rng, b->options->seed);
-  struct stats_interval i = stats_bootstrap_median_ratio(b->subjects[1].latency_ms, b->subjects[0].latency_ms,
-                                                         b->iterations, STATS_RESAMPLES, 0.95, &rng, scratch);
+  double value = median_of(theirs, b->iterations, scratch) / median_of(ours, b->iterations, scratch);
+  struct stats_interval i =
+      stats_bootstrap_median_ratio(theirs, ours, b->iterations, STATS_RESAMPLES, 0.95, &rng, scratch);
   free(scratch);
-  int bad = json_object_set_new(against, "ratio", json_pack("{s:f, s:[f, f]}", "value", value, "ci95", i.low, i.high));
-  return bad ? error_no_memory(err) : PARE_OK;
+  return fill_value(value, i);
 }
 
-static enum pare_status shape_json(const struct bench *b, const struct shape *shape, json_t *row,
-                                   struct pare_error *err) {
-  enum pare_status status = fill_row(b, &b->subjects[0], shape, row, err);
+static enum pare_status row_json(const struct bench *b, json_t *row, struct pare_error *err) {
+  enum pare_status status = fill_line(b, 0, row, err);
   if (status != PARE_OK) return status;
   int bad = json_object_set_new(row, "isa", json_string(b->engine->kernels->name));
   bad |= json_object_set_new(row, "threads", json_integer((json_int_t)pool_threads(b->engine->pool)));
-  bad |= json_object_set_new(
-      row, "shape", json_pack("{s:I, s:I}", "batch", (json_int_t)shape->batch, "length", (json_int_t)shape->length));
   json_t *against = b->count > 1 ? json_object() : json_null();
   bad |= json_object_set_new(row, "against", against);
   if (bad) return error_no_memory(err);
   if (b->count == 1) return PARE_OK;
-  status = fill_row(b, &b->subjects[1], shape, against, err);
-  double ours = 0, theirs = 0;
-  record_number(row, "latency_ms.median", &ours);
-  record_number(against, "latency_ms.median", &theirs);
-  return status == PARE_OK ? fill_ratio(b, against, theirs / ours, err) : status;
+  if ((status = fill_line(b, 1, against, err)) != PARE_OK) return status;
+  json_t *ratio = bench_ratio(b, b->subjects[0].latency_ms, b->subjects[1].latency_ms);
+  if (json_object_set_new(against, "ratio", ratio)) return error_no_memory(err);
+  return b->kind->compare ? b->kind->compare(b, against, err) : PARE_OK;
 }
 
-static enum pare_status run_shapes(struct bench *b, json_t *rows, struct pare_error *err) {
+static enum pare_status run_rows(struct bench *b, json_t *rows, struct pare_error *err) {
   const struct pare_progress *p = &b->options->progress;
-  size_t total = b->batch_count * b->length_count;
-  for (size_t i = 0; i < total; i++) {
-    if (p->report) p->report(p->context, "measuring", i, total);
-    struct shape shape;
-    enum pare_status status =
-        shape_make(b, b->batches[i / b->length_count], b->lengths[i % b->length_count], &shape, err);
+  enum pare_status status = PARE_OK;
+  for (size_t i = 0; status == PARE_OK && i < b->rows; i++) {
+    if (p->report) p->report(p->context, "measuring", i, b->rows);
     json_t *row = json_object();
-    if (status == PARE_OK) status = time_shape(b, &shape, err);
-    if (status == PARE_OK) status = shape_json(b, &shape, row, err);
-    shape_free(&shape);
+    status = b->kind->begin(b, i, err);
+    if (status == PARE_OK) status = time_row(b, err);
+    if (status == PARE_OK) status = row_json(b, row, err);
+    b->kind->end(b);
     if (json_array_append_new(rows, row) && status == PARE_OK) status = error_no_memory(err);
-    if (status != PARE_OK) return status;
   }
-  return PARE_OK;
+  return status;
 }
 
 // ---- the whole ----
-
-static size_t longest_input(const struct bench *b) {
-  size_t n = b->subjects[0].model->config.P;
-  return b->count > 1 ? size_min(n, b->subjects[1].model->config.P) : n;
-}
-
-static void choose_shapes(struct bench *b) {
-  const struct pare_bench_options *o = b->options;
-  b->batches = o->batch_count ? o->batches : default_batches;
-  b->batch_count = o->batch_count ? o->batch_count : 1;
-  b->lengths = o->length_count ? o->lengths : b->default_lengths;
-  b->length_count = o->length_count;
-  if (o->length_count) return;
-  const size_t wanted[] = {16, 64, o->max_tokens ? o->max_tokens : SIZE_MAX};
-  for (size_t i = 0; i < 3; i++) {
-    size_t length = size_min(size_min(wanted[i], wanted[2]), longest_input(b));
-    if (b->length_count == 0 || b->default_lengths[b->length_count - 1] != length)
-      b->default_lengths[b->length_count++] = length;
-  }
-}
-
-static size_t largest(const size_t *x, size_t n) {
-  size_t most = 0;
-  for (size_t i = 0; i < n; i++) most = size_max(most, x[i]);
-  return most;
-}
 
 static enum pare_status open_subject(struct bench *b, struct eval_subject *s, const char *path,
                                      struct pare_error *err) {
@@ -212,19 +131,15 @@ static enum pare_status open_subject(struct bench *b, struct eval_subject *s, co
   return model_open(b->engine, path, &s->model, err);
 }
 
-static enum pare_status open_sessions(struct bench *b, size_t baseline, struct pare_error *err) {
-  size_t length = largest(b->lengths, b->length_count), tokens;
-  if (length > longest_input(b)) {
-    return error_set(err, PARE_USAGE, "expected lengths up to the model's %zu tokens, found %zu", longest_input(b),
-                     length);
-  }
-  if (!size_mul(largest(b->batches, b->batch_count), length, &tokens)) return error_no_memory(err);
+// Memory is measured before this process has sessions of its own.
+static enum pare_status measure_cost(struct bench *b, size_t baseline, struct pare_error *err) {
   enum pare_status status = PARE_OK;
-  for (size_t i = 0; status == PARE_OK && i < b->count; i++) {
-    status = cost_measure(b->engine, b->subjects[i].path, length, baseline, &b->subjects[i].cost, err);
+  for (size_t k = 0; status == PARE_OK && k < b->count; k++) {
+    struct eval_subject *s = &b->subjects[k];
+    status = cost_measure(b->engine, s->path, &b->work, baseline, &s->cost, err);
   }
-  for (size_t i = 0; status == PARE_OK && i < b->count; i++) {
-    status = session_open(b->subjects[i].model, tokens, &b->subjects[i].session, err);
+  for (size_t k = 0; status == PARE_OK && b->session_tokens && k < b->count; k++) {
+    status = session_open(b->subjects[k].model, b->session_tokens, &b->subjects[k].session, err);
   }
   return status;
 }
@@ -235,11 +150,31 @@ static enum pare_status run(struct bench *b, const char *path, json_t *rows, str
   b->count = against ? 2 : 1;
   enum pare_status status = open_subject(b, &b->subjects[0], path, err);
   if (status == PARE_OK && against) status = open_subject(b, &b->subjects[1], against, err);
-  if (status == PARE_OK) choose_shapes(b);
-  if (status == PARE_OK) status = open_sessions(b, baseline, err);
-  if (status == PARE_OK) status = run_shapes(b, rows, err);
-  for (size_t i = 0; i < 2; i++) eval_subject_close(&b->subjects[i]);
+  if (status == PARE_OK) status = b->kind->choose(b, err);
+  if (status == PARE_OK) status = measure_cost(b, baseline, err);
+  if (status == PARE_OK) status = run_rows(b, rows, err);
+  b->kind->end(b);
+  for (size_t k = 0; k < 2; k++) eval_subject_close(&b->subjects[k]);
   return status;
+}
+
+// Options of one kind of run would do nothing in another.
+static enum pare_status check(const struct bench *b, struct pare_error *err) {
+  const struct pare_bench_options *o = b->options;
+  if (!o->generate && (o->prompt_count || o->stream_count))
+    return error_set(err, PARE_USAGE, "expected new tokens to generate: prompts and streams are for that");
+  if (o->generate && (o->data || o->batch_count || o->length_count || o->max_tokens))
+    return error_set(err, PARE_USAGE,
+                     "generation has prompts and streams; expected no batches, lengths, longest text "
+                     "or data with it");
+  if (o->data && (o->batch_count || o->length_count))
+    return error_set(err, PARE_USAGE, "the texts of a file are one batch; expected no batches or lengths with it");
+  return eval_check_iterations(b->iterations, err);
+}
+
+static json_t *dataset_json(const pare_dataset *d) {
+  if (!d) return json_null();
+  return json_pack("{s:o, s:s, s:I}", "path", eval_text_json(d->path), "sha256", d->sha256, "n", (json_int_t)d->count);
 }
 
 enum pare_status bench_run(pare_engine *engine, const char *path, const struct pare_bench_options *options,
@@ -247,8 +182,11 @@ enum pare_status bench_run(pare_engine *engine, const char *path, const struct p
   *record = NULL;
   struct bench b = {.engine = engine,
                     .options = options,
+                    .kind = options->generate ? &bench_generation
+                            : options->data   ? &bench_texts
+                                              : &bench_ids,
                     .iterations = options->iterations ? options->iterations : DEFAULT_ITERATIONS};
-  enum pare_status status = eval_check_iterations(b.iterations, err);
+  enum pare_status status = check(&b, err);
   if (status != PARE_OK) return status;
   rng_seed(&b.rng, options->seed);
   json_t *rows = json_array();
@@ -256,6 +194,8 @@ enum pare_status bench_run(pare_engine *engine, const char *path, const struct p
                            (json_int_t)options->seed, "model", eval_text_json(path), "against",
                            eval_text_json(options->against), "latency_includes", "the model alone", "rows", rows);
   status = tree ? run(&b, path, rows, err) : error_no_memory(err);
+  if (status == PARE_OK && json_object_set_new(tree, "dataset", dataset_json(b.data))) status = error_no_memory(err);
+  dataset_close(b.data);
   if (status != PARE_OK) {
     json_decref(tree);
     return status;

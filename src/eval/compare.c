@@ -141,7 +141,7 @@ static enum pare_status measure_costs(struct comparison *c, size_t baseline, str
   for (size_t i = 0; i < c->count; i++) {
     tell(c, "measuring memory and load time", i, c->count);
     struct eval_subject *s = &c->subjects[i];
-    enum pare_status status = cost_measure(c->engine, s->path, 0, baseline, &s->cost, err);
+    enum pare_status status = cost_measure(c->engine, s->path, &(struct cost_work){0}, baseline, &s->cost, err);
     if (status != PARE_OK) return status;
   }
   return PARE_OK;

@@ -54,15 +54,38 @@ static enum pare_status run_one(pare_model *m, size_t tokens, struct pare_error 
   return status;
 }
 
+static enum pare_status generate_one(pare_model *m, const struct greedy_size *size, struct pare_error *err) {
+  struct greedy *g;
+  struct greedy_cost cost;
+  struct rng rng;
+  rng_seed(&rng, 0);
+  enum pare_status status = greedy_open(m, size, m->config.V, &rng, &g, err);
+  if (status == PARE_OK) status = greedy_run(g, &cost, err);
+  greedy_close(g);
+  return status;
+}
+
 static int compare_doubles(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
+static double median_of(double x[COST_OPENS]) {
+  qsort(x, COST_OPENS, sizeof *x, compare_doubles);
+  return x[COST_OPENS / 2];
+}
+
+static enum pare_status do_work(pare_model *m, const struct cost_work *work, struct cost *out, struct pare_error *err) {
+  size_t longest = size_min(model_max_tokens(m), m->config.P);
+  if (work->greedy.streams) return generate_one(m, &work->greedy, err);
+  out->tokens = work->tokens ? size_min(work->tokens, longest) : longest;
+  return run_one(m, out->tokens, err);
+}
+
 // The first open gives the memory: what later ones leave behind in the heap is not part of it.
-static enum pare_status measure_here(pare_engine *engine, const char *path, size_t tokens, struct cost *out,
-                                     struct pare_error *err) {
-  double load_ms[COST_OPENS], open_ms[COST_OPENS];
+static enum pare_status measure_here(pare_engine *engine, const char *path, const struct cost_work *work,
+                                     struct cost *out, struct pare_error *err) {
+  double load_ms[COST_OPENS], tokenizer_ms[COST_OPENS], self_test_ms[COST_OPENS], open_ms[COST_OPENS];
   for (int i = 0; i < COST_OPENS; i++) {
     pare_model *m;
     uint64_t start = clock_ns();
@@ -70,19 +93,19 @@ static enum pare_status measure_here(pare_engine *engine, const char *path, size
     if (status != PARE_OK) return status;
     open_ms[i] = (double)(clock_ns() - start) * 1e-6;
     load_ms[i] = m->load_ms;
+    tokenizer_ms[i] = m->tokenizer_ms;
+    self_test_ms[i] = m->self_test_ms;
     if (i == 0) {
-      size_t longest = size_min(model_max_tokens(m), m->config.P);
-      out->tokens = tokens ? size_min(tokens, longest) : longest;
-      status = run_one(m, out->tokens, err);
+      status = do_work(m, work, out, err);
       out->rss_bytes = status_bytes("VmHWM");
     }
     model_close(m);
     if (status != PARE_OK) return status;
   }
-  qsort(load_ms, COST_OPENS, sizeof *load_ms, compare_doubles);
-  qsort(open_ms, COST_OPENS, sizeof *open_ms, compare_doubles);
-  out->load_ms = load_ms[COST_OPENS / 2];
-  out->open_ms = open_ms[COST_OPENS / 2];
+  out->load_ms = median_of(load_ms);
+  out->tokenizer_ms = median_of(tokenizer_ms);
+  out->self_test_ms = median_of(self_test_ms);
+  out->open_ms = median_of(open_ms);
   return PARE_OK;
 }
 
@@ -91,13 +114,13 @@ struct answer { // through the pipe; shorter than PIPE_BUF, so it arrives whole
   struct pare_error err;
 };
 
-static void child(const pare_engine *parent, const char *path, size_t tokens, size_t baseline, int out) {
+static void child(const pare_engine *parent, const char *path, const struct cost_work *work, size_t baseline, int out) {
   struct answer a = {.err = {.code = PARE_OK}};
   malloc_trim(0);
   size_t inherited = cost_resident_bytes();
   struct pare_engine engine = {.kernels = parent->kernels};
   enum pare_status status = pool_open(pool_threads(parent->pool), &engine.pool, &a.err);
-  if (status == PARE_OK) status = measure_here(&engine, path, tokens, &a.cost, &a.err);
+  if (status == PARE_OK) status = measure_here(&engine, path, work, &a.cost, &a.err);
   a.err.code = status;
   size_t beyond = inherited > baseline ? inherited - baseline : 0;
   a.cost.rss_bytes -= size_min(beyond, a.cost.rss_bytes);
@@ -124,14 +147,14 @@ static enum pare_status read_answer(int in, struct answer *a, pid_t pid, const c
   return error_set(err, PARE_BUG, "%s: the process that measured its memory gave no answer", path);
 }
 
-enum pare_status cost_measure(const pare_engine *engine, const char *path, size_t tokens, size_t baseline,
-                              struct cost *out, struct pare_error *err) {
+enum pare_status cost_measure(const pare_engine *engine, const char *path, const struct cost_work *work,
+                              size_t baseline, struct cost *out, struct pare_error *err) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return error_set(err, PARE_BUG, "cannot make a pipe: %s", strerror(errno));
   pid_t pid = fork();
   if (pid == 0) {
     close(ends[0]);
-    child(engine, path, tokens, baseline, ends[1]);
+    child(engine, path, work, baseline, ends[1]);
   }
   close(ends[1]);
   struct answer a = {.err = {.code = PARE_OK}};

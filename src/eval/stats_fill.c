@@ -270,7 +270,8 @@ static int set_percentile(json_t *latency, const char *key, const char *bounds_k
   return bad | json_object_set_new(latency, bounds_key, pair_json(stats_percentile_bounds(sorted, n, p, 0.95)));
 }
 
-enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct pare_error *err) {
+enum pare_status fill_times(json_t *object, const char *key, const char *samples_key, const double *ms, size_t n,
+                            struct pare_error *err) {
   double *x = calloc(n, sizeof *x);
   json_t *latency = json_object(), *samples = json_array();
   int bad = !x || !latency || !samples;
@@ -290,10 +291,14 @@ enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct 
     bad |= set_percentile(latency, "p99", "p99_ci95", x, n, 0.99);
     bad |= json_object_set_new(latency, "n", json_integer((json_int_t)n));
   }
-  bad |= json_object_set_new(model, "latency_ms", latency); // takes the reference even when it fails
-  bad |= json_object_set_new(model, "latency_samples_ms", samples);
+  bad |= json_object_set_new(object, key, latency); // takes the reference even when it fails
+  bad |= json_object_set_new(object, samples_key, samples);
   free(x);
   return bad ? error_no_memory(err) : PARE_OK;
+}
+
+enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct pare_error *err) {
+  return fill_times(model, "latency_ms", "latency_samples_ms", ms, n, err);
 }
 
 enum pare_status fill_speedup(json_t *model, const double *base_ms, const double *ms, size_t n, uint64_t seed,

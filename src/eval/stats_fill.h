@@ -34,6 +34,9 @@ enum pare_status fill_against_base(json_t *model, const struct fill_data *data, 
 // latency_ms with percentiles (null and a reason where the runs are too few), their bounds, latency_samples_ms.
 // ms: (n) in the order measured, n >= 1.
 enum pare_status fill_latency(json_t *model, const double *ms, size_t n, struct pare_error *err);
+// The same under other names: object[key] and object[samples_key].
+enum pare_status fill_times(json_t *object, const char *key, const char *samples_key, const double *ms, size_t n,
+                            struct pare_error *err);
 
 // against_base.speedup = median(base) / median(candidate) over rounds measured together, with a bootstrap interval.
 // Call after fill_against_base.

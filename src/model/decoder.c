@@ -82,6 +82,10 @@ size_t decoder_length(const struct decoder *d, size_t slot) {
   return d->cache.len[slot];
 }
 
+struct nn_counters decoder_counters(const struct decoder *d) {
+  return d->ctx.counters;
+}
+
 void decoder_reset(struct decoder *d, size_t slot) {
   d->cache.len[slot] = 0;
 }

@@ -51,4 +51,7 @@ struct decoder_step {
 enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
                              struct pare_error *err);
 
+// Operations and weight bytes of all steps and texts since it was opened.
+struct nn_counters decoder_counters(const struct decoder *d);
+
 #endif

@@ -237,62 +237,102 @@ enum pare_status listing_quantize(const json_t *tree, struct report_text_options
   return out->failed ? error_no_memory(err) : status;
 }
 
-static void bench_cells(struct table *t, const json_t *row) {
+static bool is_generation(const json_t *row) {
+  return record_get(row, "shape.streams") != NULL;
+}
+
+static void bench_cells(struct table *t, const json_t *row, bool generation) {
   cell_string(t, row, "model");
   cell_string(t, row, "scheme");
-  cell_number(t, row, "latency_ms.median", 1, 2);
-  cell_number(t, row, "latency_ms.p95", 1, 2);
-  cell_number(t, row, "tokens_per_s", 1, 0);
-  cell_number(t, row, "gops", 1, 1);
-  cell_number(t, row, "gb_per_s", 1, 1);
+  if (generation) {
+    cell_number(t, row, "first_token_ms.median", 1, 2);
+    cell_number(t, row, "token_ms.median", 1, 3);
+    cell_number(t, row, "token_ms.p95", 1, 3);
+    cell_number(t, row, "prefill.tokens_per_s", 1, 0);
+    cell_number(t, row, "decode.tokens_per_s", 1, 1);
+    cell_number(t, row, "decode.gb_per_s", 1, 1);
+  } else {
+    cell_number(t, row, "latency_ms.median", 1, 2);
+    cell_number(t, row, "latency_ms.p95", 1, 2);
+    cell_number(t, row, "tokens_per_s", 1, 0);
+    cell_number(t, row, "gops", 1, 1);
+    cell_number(t, row, "gb_per_s", 1, 1);
+  }
   cell_number(t, row, "rss_bytes", 1e-6, 1);
   cell_number(t, row, "load_ms", 1, 1);
 }
 
-static void cell_ratio(struct table *t, const json_t *row) {
+static void cell_ratio(struct table *t, const json_t *row, const char *key) {
+  char path[2][48];
+  snprintf(path[0], sizeof path[0], "against.%s.value", key);
+  snprintf(path[1], sizeof path[1], "against.%s.ci95", key);
   double value, ends[2];
-  if (record_number(row, "against.ratio.value", &value) && record_interval(row, "against.ratio.ci95", ends)) {
+  if (record_number(row, path[0], &value) && record_interval(row, path[1], ends)) {
     table_cell(t,
                ends[0] > 1   ? TONE_GOOD
                : ends[1] < 1 ? TONE_BAD
                              : TONE_PLAIN,
                "%.2f× (%.2f–%.2f)", value, ends[0], ends[1]);
-    table_note(t, "Ratio: median latency of the other model over this one's; above 1 this one is faster.");
+    table_note(t, "Ratio: median time of the other model over this one's; above 1 this one is faster.");
   } else {
     table_text(t, TONE_MUTED, "–");
   }
 }
 
 static void cell_shape(struct table *t, const json_t *row) {
-  size_t batch = 0, length = 0;
-  record_count(row, "shape.batch", &batch);
-  record_count(row, "shape.length", &length);
-  table_cell(t, TONE_PLAIN, "%zu×%zu", batch, length);
-  table_note(t, "Shape: sequences × tokens of each.");
+  size_t n[3] = {0};
+  if (is_generation(row)) {
+    record_count(row, "shape.streams", &n[0]);
+    record_count(row, "shape.prompt", &n[1]);
+    record_count(row, "shape.generate", &n[2]);
+    table_cell(t, TONE_PLAIN, "%zu×(%zu+%zu)", n[0], n[1], n[2]);
+    table_note(t,
+               "Shape: streams × (tokens of the prompt + new tokens). First: until each stream has its first new "
+               "token; token: each one after it; GB/s: weights read while decoding.");
+  } else if (record_count(row, "shape.texts", &n[0])) {
+    record_count(row, "shape.tokens", &n[1]);
+    record_count(row, "shape.longest", &n[2]);
+    table_cell(t, TONE_PLAIN, "%zu texts", n[0]);
+    table_note(t, "Shape: the texts as one batch, %zu tokens, the longest text %zu.", n[1], n[2]);
+  } else {
+    record_count(row, "shape.batch", &n[0]);
+    record_count(row, "shape.length", &n[1]);
+    table_cell(t, TONE_PLAIN, "%zu×%zu", n[0], n[1]);
+    table_note(t, "Shape: sequences × tokens of each.");
+  }
+}
+
+static void bench_columns(struct table *t, bool generation, bool two) {
+  static const char *const batches[] = {"ms", "p95 ms", "Tokens/s", "Gop/s", "GB/s", "RSS MB", "Load ms", NULL};
+  static const char *const streams[] = {"First ms", "Token ms", "p95 ms",  "Prefill/s", "Decode/s",
+                                        "GB/s",     "RSS MB",   "Load ms", NULL};
+  table_column(t, 0, "Shape");
+  table_column(t, COLUMN_TEXT | COLUMN_USER, "Model");
+  table_column(t, COLUMN_TEXT, "Scheme");
+  for (const char *const *head = generation ? streams : batches; *head; head++) table_column(t, 0, *head);
+  if (two) table_column(t, 0, generation ? "Prefill ratio (95 %)" : "Ratio (95 %)");
+  if (two && generation) table_column(t, 0, "Decode ratio (95 %)");
 }
 
 enum pare_status listing_bench(const json_t *tree, struct report_text_options options, struct buf *out,
                                struct pare_error *err) {
   struct table t = {0};
-  table_column(&t, 0, "Shape");
-  table_column(&t, COLUMN_TEXT | COLUMN_USER, "Model");
-  table_column(&t, COLUMN_TEXT, "Scheme");
-  static const char *const numbers[] = {"ms", "p95 ms", "Tokens/s", "Gop/s", "GB/s", "RSS MB", "Load ms"};
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) table_column(&t, 0, numbers[i]);
-  bool two = record_get(tree, "against") != NULL;
-  if (two) table_column(&t, 0, "Ratio (95 %)");
   const json_t *rows = record_get(tree, "rows");
+  bool two = record_get(tree, "against") != NULL, generation = is_generation(json_array_get(rows, 0));
+  bench_columns(&t, generation, two);
   for (size_t i = 0; i < json_array_size(rows); i++) {
     const json_t *row = json_array_get(rows, i), *against = record_get(row, "against");
     cell_shape(&t, row);
-    bench_cells(&t, row);
-    if (two) cell_ratio(&t, row);
+    bench_cells(&t, row, generation);
+    if (two) cell_ratio(&t, row, generation ? "prefill_ratio" : "ratio");
+    if (two && generation) cell_ratio(&t, row, "decode_ratio");
     if (!against) continue;
     table_text(&t, TONE_PLAIN, "");
-    bench_cells(&t, against);
-    table_text(&t, TONE_PLAIN, "");
+    bench_cells(&t, against, generation);
+    for (int k = 0; k < (generation ? 2 : 1); k++) table_text(&t, TONE_PLAIN, "");
   }
-  table_note(&t, "ms is the median. Random token ids, no tokenization; %s, %.0f threads.",
+  table_note(&t, "ms is the median. %s, no tokenization; %s, %.0f threads.",
+             record_get(tree, "dataset") ? "Texts read beforehand" : "Random token ids",
              record_string(tree, "machine.isa") ? record_string(tree, "machine.isa") : "?",
              json_number_value(record_get(tree, "machine.threads")));
   return draw(&t, options, out, err);

@@ -61,16 +61,25 @@ void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, dou
     if (ids[i] < V) scratch->seen[ids[i]] = false;
 }
 
-static uint32_t best_of(const float *logits, size_t V) {
-  size_t best = 0;
-  for (size_t i = 1; i < V; i++)
-    if (logits[i] > logits[best] || isnan(logits[best])) best = i;
-  return (uint32_t)best;
+// First the highest value, by lanes that compilers keep in vector registers, then where it first stands: a vocabulary
+// is long enough for one pass with a branch per logit to show in the time per token.
+uint32_t sample_highest(const float *logits, size_t V) {
+  enum { LANES = 16 };
+  float lane[LANES], max = -INFINITY;
+  for (size_t j = 0; j < LANES; j++) lane[j] = -INFINITY;
+  size_t i = 0;
+  for (; i + LANES <= V; i += LANES)
+    for (size_t j = 0; j < LANES; j++) lane[j] = logits[i + j] > lane[j] ? logits[i + j] : lane[j];
+  for (; i < V; i++) max = logits[i] > max ? logits[i] : max;
+  for (size_t j = 0; j < LANES; j++) max = lane[j] > max ? lane[j] : max;
+  for (i = 0; i < V; i++)
+    if (logits[i] == max) return (uint32_t)i;
+  return (uint32_t)(V - 1); // all are NaN
 }
 
 // Distances to the highest logit are at most 0: no temperature, however small, makes two infinities of them.
 static void fill(struct candidate *list, const float *logits, size_t V, double temperature) {
-  float max = logits[best_of(logits, V)];
+  float max = logits[sample_highest(logits, V)];
   for (size_t i = 0; i < V; i++) {
     double x = logits[i] == max ? 0 : logits[i] < max ? ((double)logits[i] - (double)max) / temperature : -INFINITY;
     list[i] = (struct candidate){x, (uint32_t)i};
@@ -155,7 +164,7 @@ static void normalize(struct ranking *r, size_t n) {
 
 uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
                       struct sampler_scratch *scratch) {
-  if (o->temperature == 0) return best_of(logits, V);
+  if (o->temperature == 0) return sample_highest(logits, V);
   struct candidate *list = scratch->list;
   fill(list, logits, V, o->temperature);
   bool top_k = o->top_k && o->top_k < V;

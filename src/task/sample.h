@@ -20,6 +20,8 @@ enum pare_status sample_check(const struct pare_generate_options *o, struct pare
 // once.
 void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,
                      struct sampler_scratch *scratch);
+// The id of the highest logit, the lowest of those that tie.
+uint32_t sample_highest(const float *logits, size_t V);
 // The next token. A logit that is NaN is passed over, so the answer's own is NaN only when all are.
 uint32_t sample_token(const float *logits, size_t V, const struct pare_generate_options *o, struct rng *rng,
                       struct sampler_scratch *scratch);

@@ -42,6 +42,15 @@ holds '.latency_ms.p99 == null and (.latency_ms.p99_reason | length) > 0'
 expect 0 bench agnews-gpt2 --max-tokens 20 --iterations 1 --json
 lines 2
 holds '.shape.length | . == 16 or . == 20'
+holds '[.load_ms, .tokenizer_ms, .self_test_ms, .open_ms, .size_bytes] | all(type == "number")'
+expect 0 bench agnews-gpt2 --data "$agnews_csv" --limit 4 --max-tokens 32 --against agnews-gpt2 --iterations 3 --json
+lines 1
+holds '.shape.texts == 4 and .shape.tokens <= 128 and .shape.longest <= 32 and .against.shape == .shape'
+holds '.latency_ms.n == 3 and .tokens_per_s > 0 and .against.ratio.value > 0'
+expect 0 bench "$project/tests/golden/data/generate" --generate 4 --prompt 3,5 --streams 1,2 --iterations 3 --json
+lines 4
+holds '.shape.streams and .shape.prompt and .shape.generate == 4 and .first_token_ms.n == 3 and .token_ms.median > 0'
+holds '.prefill.tokens_per_s > 0 and .decode.tokens_per_s > 0 and .decode.gb_per_s > 0 and .rss_bytes > 0 and .load_ms > 0'
 expect 0 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --limit 16 --iterations 3 --json
 lines 1
 holds '.task and .dataset.sha256 and .machine.isa and (.models | length) == 2 and (.recommendations | length) > 0'

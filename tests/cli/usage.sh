@@ -34,7 +34,8 @@ check_help eval --data --limit --labels --template --multi-label --text-column -
   --output --report --markdown --samples
 check_help compare --schemes --data --report --output --markdown --samples --gate --limit --iterations --seed \
   --text-column --label-column --labels --template --multi-label --max-tokens
-check_help bench --batch --length --iterations --against --seed --labels --template --multi-label --max-tokens
+check_help bench --batch --length --iterations --against --seed --labels --template --multi-label --max-tokens \
+  --data --text-column --limit --generate --prompt --streams
 
 # 64: wrong arguments, with the nearest right one.
 expect 64 clasify
@@ -93,6 +94,18 @@ says '--data'
 expect 64 bench agnews-gpt2 --batch 0
 says 'at least 1, found 0'
 expect 64 bench agnews-gpt2 --length 1,x
+expect 64 bench agnews-gpt2 --generate 4
+says 'agnews-gpt2: expected a model that generates text'
+expect 64 bench agnews-gpt2 --prompt 4
+says '--prompt and --streams go with --generate'
+expect 64 bench agnews-gpt2 --generate 4 --batch 2
+says '--generate goes with --prompt and --streams'
+expect 64 bench agnews-gpt2 --data "$agnews_csv" --length 4
+says '--data: the texts are one batch'
+expect 64 bench agnews-gpt2 --limit 4
+says '--limit and --text-column go with --data'
+expect 64 bench "$project/tests/golden/data/generate" --generate 99999999
+says 'a prompt and new tokens of up to'
 expect 64 logits agnews-gpt2 --ids 1,,2
 says '--ids' '1,,2'
 expect 64 classify agnews-gpt2 text --template 'about {}'
