@@ -108,7 +108,7 @@ static void check(const struct kernels *k, const struct stored *s, const struct 
   bool codes = e == &encoding_nf4 || e == &encoding_nf4_dq;
   size_t nr = e->integer ? k->i8_nr : k->f32_nr, group = 1;
   if (e->integer) group = k->i8_kg;
-  if (e == &encoding_bf16 && bf16_in_pairs(k, s->K)) group = 2;
+  if (w->input.kind == ACTIVATION_BF16) group = 2;
   assert_int_equal(w->panels, size_ceil_div(s->N, nr));
   assert_int_equal(w->panel_bytes, codes ? nr / 2 * s->K : nr * size_round_up(s->K, group) * value_bytes(s));
   uint8_t *want = calloc(w->panels, w->panel_bytes);
