@@ -1,8 +1,7 @@
 // attention.c - softmax(q k^T * scale) v over ragged sequences, f32 throughout.
-// One job is one head of one sequence. Keys are transposed once into (D, T) so that a score is one lane of the f32
-// kernel; the values are used where they lie, an output column being one lane. A row's softmax runs over its keys in
-// order, counted from position 0, so the answer does not depend on how queries are blocked, on the other sequences or
-// on the thread.
+// One job is one head of one sequence. Keys are transposed once so that a score is one lane of the f32 kernel; the
+// values are used where they lie, an output column being one lane. A row's softmax runs over its keys in order, counted
+// from position 0, so the answer does not depend on how queries are blocked, on the other sequences or on the thread.
 #include "nn/attention.h"
 
 #include <string.h>
@@ -17,7 +16,7 @@ struct attention_job {
 };
 
 static size_t scratch_per_thread(size_t longest, size_t D) {
-  size_t ld = size_round_up(longest, 16);
+  size_t ld = size_round_up(longest, KEY_BLOCK);
   return arena_need(D * ld * sizeof(float)) + arena_need(QUERY_BLOCK * ld * sizeof(float));
 }
 
@@ -25,56 +24,42 @@ size_t nn_attention_scratch_bytes(size_t threads, size_t longest, size_t D) {
   return threads * scratch_per_thread(longest, D);
 }
 
-typedef float four __attribute__((vector_size(16)));
-
-static inline four load_four(const float *p) {
-  four v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// Four keys' dimensions d to d + 3.
-static inline void transpose_four(const float *k, size_t ldk, size_t ld, float *out) {
-  four a = load_four(k), b = load_four(k + ldk), c = load_four(k + 2 * ldk), d = load_four(k + 3 * ldk);
-  four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  four rows[4] = {
-      __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
-      __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
-  for (size_t i = 0; i < 4; i++) memcpy(out + i * ld, &rows[i], sizeof rows[i]);
-}
-
-static void transpose_keys(const float *k, size_t ldk, size_t T, size_t D, size_t ld, float *out) {
-  size_t t = 0, whole = D / 4 * 4;
-  for (; t + 4 <= T; t += 4) {
-    for (size_t d = 0; d < whole; d += 4) transpose_four(k + t * ldk + d, ldk, ld, out + d * ld + t);
-    for (size_t d = whole; d < D; d++)
-      for (size_t i = 0; i < 4; i++) out[d * ld + t + i] = k[(t + i) * ldk + d];
+void attention_put_keys(const struct kernels *k, const float *from, size_t ldk, size_t first, size_t T, size_t D,
+                        float *keys) {
+  for (size_t end = first + T, n; first < end; first += n, from += n * ldk) {
+    n = size_min(end - first, KEY_BLOCK - first % KEY_BLOCK);
+    k->transpose(&(struct transpose){.size = sizeof(float),
+                                     .rows = n,
+                                     .columns = D,
+                                     .src = (const uint8_t *)from,
+                                     .src_stride = ldk * sizeof(float),
+                                     .dst = (uint8_t *)(attention_keys(keys, D, first) + first % KEY_BLOCK),
+                                     .dst_stride = KEY_BLOCK * sizeof(float)});
   }
-  for (; t < T; t++)
-    for (size_t d = 0; d < D; d++) out[d * ld + t] = k[t * ldk + d];
 }
 
 void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld) {
   float sums[QUERY_BLOCK];
-  struct gemm_f32 qk = {.M = r->M,
-                        .N = r->keys,
-                        .K = r->D,
-                        .a = r->q,
-                        .lda = r->ldq,
-                        .w = r->keys_t,
-                        .ldw = r->ldk,
-                        .c = scores,
-                        .ldc = ld};
-  k->gemm_f32(&qk);
+  for (size_t first = 0; first < r->k_count; first += KEY_BLOCK) {
+    struct gemm_f32 qk = {.M = r->M,
+                          .N = size_min(KEY_BLOCK, r->k_count - first),
+                          .K = r->D,
+                          .a = r->q,
+                          .lda = r->ldq,
+                          .w = attention_keys(r->keys, r->D, first),
+                          .ldw = KEY_BLOCK,
+                          .c = scores + first,
+                          .ldc = ld};
+    k->gemm_f32(&qk);
+  }
   for (size_t m = 0; m < r->M; m++) {
-    size_t n = r->causal ? r->first + m + 1 : r->keys;
+    size_t n = r->causal ? r->first + m + 1 : r->k_count;
     sums[m] = k->softmax_exp(scores + m * ld, n, r->scale);
-    if (n < r->keys) memset(scores + m * ld + n, 0, (r->keys - n) * sizeof(float)); // a weight of 0 adds nothing
+    if (n < r->k_count) memset(scores + m * ld + n, 0, (r->k_count - n) * sizeof(float)); // a weight of 0 adds nothing
   }
   struct gemm_f32 pv = {.M = r->M,
                         .N = r->D,
-                        .K = r->keys,
+                        .K = r->k_count,
                         .a = scores,
                         .lda = ld,
                         .w = r->values,
@@ -92,24 +77,23 @@ static void head_job(void *context, size_t job, size_t thread) {
   const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
   size_t k0 = kv[b], keys = kv[b + 1] - k0, first = a->first ? a->first[b] : 0;
   if (a->causal) keys = first + T;
-  size_t ld = size_round_up(keys, 16);
-  float *keys_t = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
-  float *scores = keys_t + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
-  transpose_keys(a->k + k0 * a->ldk + column, a->ldk, keys, a->D, ld, keys_t);
+  size_t ld = size_round_up(keys, KEY_BLOCK);
+  float *blocks = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
+  float *scores = blocks + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
+  attention_put_keys(j->ctx->kernels, a->k + k0 * a->ldk + column, a->ldk, 0, keys, a->D, blocks);
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0);
     struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
-                               .keys_t = keys_t,
+                               .keys = blocks,
                                .values = a->v + k0 * a->ldv + column,
                                .out = a->out + (r0 + i0) * a->ldo + column,
                                .ldq = a->ldq,
-                               .ldk = ld,
                                .ldv = a->ldv,
                                .ldo = a->ldo,
                                .M = M,
                                .D = a->D,
                                .first = first + i0,
-                               .keys = a->causal ? first + i0 + M : keys,
+                               .k_count = a->causal ? first + i0 + M : keys,
                                .causal = a->causal,
                                .scale = a->scale};
     attention_rows(j->ctx->kernels, &r, scores, ld);

@@ -4,20 +4,31 @@
 
 #include "nn/nn.h"
 
-enum { QUERY_BLOCK = 24 }; // rows of scores held at once: a multiple of the register tiles' heights
+enum {
+  QUERY_BLOCK = 24, // rows of scores held at once: a multiple of the register tiles' heights
+  KEY_BLOCK = 64,   // keys that lie together: a register tile's columns, and lines far enough from a power of two apart
+};
 
 struct attention_rows {
   const float *q;      // (M, ldq), M <= QUERY_BLOCK
-  const float *keys_t; // (D, ldk)
-  const float *values; // (keys, ldv)
+  const float *keys;   // (blocks, D, KEY_BLOCK)
+  const float *values; // (k_count, ldv)
   float *out;          // (M, ldo)
-  size_t ldq, ldk, ldv, ldo, M, D;
-  size_t first; // position of row 0: with causal, row m sees first + m + 1 keys
-  size_t keys;  // positions there are
+  size_t ldq, ldv, ldo, M, D;
+  size_t first;   // position of row 0: with causal, row m sees first + m + 1 keys
+  size_t k_count; // keys there are
   bool causal;
   float scale;
 };
-// scores: scratch (QUERY_BLOCK, ld), ld >= keys rounded up to 16.
+// scores: scratch (QUERY_BLOCK, ld), ld >= k_count.
 void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld);
+
+// The block of the key at a position.
+static inline float *attention_keys(const float *keys, size_t D, size_t position) {
+  return (float *)keys + position / KEY_BLOCK * D * KEY_BLOCK;
+}
+// Keys (T, ldk) become those of positions first .. first + T - 1.
+void attention_put_keys(const struct kernels *k, const float *from, size_t ldk, size_t first, size_t T, size_t D,
+                        float *keys);
 
 #endif

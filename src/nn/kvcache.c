@@ -8,12 +8,12 @@
 #include "nn/attention.h"
 
 size_t kvcache_bytes(size_t L, size_t C, size_t slots, size_t positions) {
-  size_t values = L * slots * size_round_up(positions, 16) * C;
+  size_t values = L * slots * size_round_up(positions, KEY_BLOCK) * C;
   return 2 * arena_need(values * sizeof(float)) + arena_need(slots * sizeof(size_t));
 }
 
 void kvcache_init(struct kvcache *c, struct arena *a, size_t L, size_t H, size_t D, size_t slots, size_t positions) {
-  *c = (struct kvcache){.L = L, .H = H, .D = D, .slots = slots, .cap = size_round_up(positions, 16)};
+  *c = (struct kvcache){.L = L, .H = H, .D = D, .slots = slots, .cap = size_round_up(positions, KEY_BLOCK)};
   size_t values = L * slots * c->cap * H * D;
   c->keys = arena_take(a, values * sizeof(float));
   c->values = arena_take(a, values * sizeof(float));
@@ -21,11 +21,11 @@ void kvcache_init(struct kvcache *c, struct arena *a, size_t L, size_t H, size_t
   memset(c->len, 0, slots * sizeof(size_t));
 }
 
-static float *keys_of(const struct kvcache *c, size_t layer, size_t slot) {
-  return c->keys + (layer * c->slots + slot) * c->H * c->D * c->cap;
+static float *keys_of(const struct kvcache *c, size_t layer, size_t slot, size_t h) {
+  return c->keys + ((layer * c->slots + slot) * c->H + h) * c->cap * c->D;
 }
-static float *values_of(const struct kvcache *c, size_t layer, size_t slot) {
-  return c->values + (layer * c->slots + slot) * c->cap * c->H * c->D;
+static float *values_of(const struct kvcache *c, size_t layer, size_t slot, size_t h) {
+  return c->values + ((layer * c->slots + slot) * c->H + h) * c->cap * c->D;
 }
 
 struct cached_job {
@@ -38,18 +38,16 @@ struct cached_job {
 };
 
 // Columns of one head of T new rows go behind the slot's `past` positions.
-static void append_head(const struct kvcache *c, size_t layer, size_t slot, size_t h, const float *k, size_t ldk,
-                        const float *v, size_t ldv, size_t T) {
-  size_t past = c->len[slot], C = c->H * c->D;
-  float *keys_t = keys_of(c, layer, slot) + h * c->D * c->cap, *values = values_of(c, layer, slot) + h * c->D;
-  for (size_t t = 0; t < T; t++) {
-    for (size_t d = 0; d < c->D; d++) keys_t[d * c->cap + past + t] = k[t * ldk + d];
-    memcpy(values + (past + t) * C, v + t * ldv, c->D * sizeof(float));
-  }
+static void append_head(const struct nn_ctx *ctx, const struct kvcache *c, size_t layer, size_t slot, size_t h,
+                        const float *k, size_t ldk, const float *v, size_t ldv, size_t T) {
+  size_t past = c->len[slot];
+  attention_put_keys(ctx->kernels, k, ldk, past, T, c->D, keys_of(c, layer, slot, h));
+  float *values = values_of(c, layer, slot, h) + past * c->D;
+  for (size_t t = 0; t < T; t++) memcpy(values + t * c->D, v + t * ldv, c->D * sizeof(float));
 }
 
 size_t nn_attention_cached_scratch_bytes(size_t threads, size_t positions) {
-  return threads * arena_need(QUERY_BLOCK * size_round_up(positions, 16) * sizeof(float));
+  return threads * arena_need(QUERY_BLOCK * size_round_up(positions, KEY_BLOCK) * sizeof(float));
 }
 
 // One head of one stream: append its columns of the new keys and values, then attend; not causal: attend only.
@@ -57,30 +55,28 @@ static void head_job(void *context, size_t job, size_t thread) {
   const struct cached_job *j = context;
   const struct nn_attention *a = j->a;
   const struct kvcache *c = j->c;
-  size_t b = job / a->H, h = job % a->H, column = h * a->D, C = c->H * c->D;
+  size_t b = job / a->H, h = job % a->H, column = h * a->D;
   size_t r0 = a->offsets[b], T = a->offsets[b + 1] - r0, slot = j->slots[b], past = c->len[slot];
-  const float *keys_t = keys_of(c, j->layer, slot) + h * c->D * c->cap, *values = values_of(c, j->layer, slot) + column;
   if (a->causal) {
     const size_t *kv = a->kv_offsets ? a->kv_offsets : a->offsets;
-    append_head(c, j->layer, slot, h, a->k + kv[b] * a->ldk + column, a->ldk, a->v + kv[b] * a->ldv + column, a->ldv,
-                kv[b + 1] - kv[b]);
+    append_head(j->ctx, c, j->layer, slot, h, a->k + kv[b] * a->ldk + column, a->ldk, a->v + kv[b] * a->ldv + column,
+                a->ldv, kv[b + 1] - kv[b]);
     if (a->first) past += a->first[b];
   }
   float *scores = j->scratch + thread * QUERY_BLOCK * c->cap;
   for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
     size_t M = size_min(QUERY_BLOCK, T - i0);
     struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
-                               .keys_t = keys_t,
-                               .values = values,
+                               .keys = keys_of(c, j->layer, slot, h),
+                               .values = values_of(c, j->layer, slot, h),
                                .out = a->out + (r0 + i0) * a->ldo + column,
                                .ldq = a->ldq,
-                               .ldk = c->cap,
-                               .ldv = C,
+                               .ldv = c->D,
                                .ldo = a->ldo,
                                .M = M,
                                .D = a->D,
                                .first = past + i0,
-                               .keys = a->causal ? past + i0 + M : past,
+                               .k_count = a->causal ? past + i0 + M : past,
                                .causal = a->causal,
                                .scale = a->scale};
     attention_rows(j->ctx->kernels, &r, scores, c->cap);
@@ -115,6 +111,7 @@ void nn_attention_stored(struct nn_ctx *ctx, const struct nn_attention *a, const
 }
 
 struct append_job {
+  const struct nn_ctx *ctx;
   struct kvcache *c;
   size_t layer;
   const float *k, *v;
@@ -125,12 +122,12 @@ static void append_job(void *context, size_t job, size_t thread) {
   (void)thread;
   const struct append_job *j = context;
   size_t b = job / j->c->H, h = job % j->c->H, C = j->c->H * j->c->D, at = j->offsets[b] * C + h * j->c->D;
-  append_head(j->c, j->layer, j->slots[b], h, j->k + at, C, j->v + at, C, j->offsets[b + 1] - j->offsets[b]);
+  append_head(j->ctx, j->c, j->layer, j->slots[b], h, j->k + at, C, j->v + at, C, j->offsets[b + 1] - j->offsets[b]);
 }
 
 void kvcache_append(struct nn_ctx *ctx, struct kvcache *c, size_t layer, const float *k, const float *v,
                     const size_t *offsets, const size_t *slots, size_t B) {
-  struct append_job j = {c, layer, k, v, offsets, slots};
+  struct append_job j = {ctx, c, layer, k, v, offsets, slots};
   pool_run(ctx->pool, append_job, &j, B * c->H);
 }
 
@@ -140,10 +137,11 @@ void kvcache_advance(struct kvcache *c, const size_t *slots, const size_t *offse
 
 void kvcache_copy(struct kvcache *c, size_t from, size_t to) {
   size_t n = c->len[from];
-  for (size_t l = 0; l < c->L; l++) {
-    for (size_t row = 0; row < c->H * c->D; row++)
-      memcpy(keys_of(c, l, to) + row * c->cap, keys_of(c, l, from) + row * c->cap, n * sizeof(float));
-    memcpy(values_of(c, l, to), values_of(c, l, from), n * c->H * c->D * sizeof(float));
-  }
+  size_t key_bytes = size_round_up(n, KEY_BLOCK) * c->D * sizeof(float), value_bytes = n * c->D * sizeof(float);
+  for (size_t l = 0; l < c->L; l++)
+    for (size_t h = 0; h < c->H; h++) {
+      memcpy(keys_of(c, l, to, h), keys_of(c, l, from, h), key_bytes);
+      memcpy(values_of(c, l, to, h), values_of(c, l, from, h), value_bytes);
+    }
   c->len[to] = n;
 }

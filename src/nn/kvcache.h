@@ -1,18 +1,18 @@
 // kvcache.h - keys and values of the tokens a decoder has read, per layer, so that a step costs one row and not the
 // whole text.
 //
-// Streams sit in slots of `cap` positions each. Keys lie transposed, (D, cap) per head, because a score is one lane of
-// the f32 kernel; values lie as rows. Attention over the cache adds the same products in the same order as attention
-// over a whole text, so a token's logits are the same bits however the text was cut into steps.
+// Streams sit in slots of `cap` positions each. A head's keys lie transposed, in blocks of KEY_BLOCK, because a
+// score is one lane of the f32 kernel; its values lie as rows. Attention over the cache adds the same products in the
+// same order as attention over a whole text, so a token's logits are the same bits however the text was cut into steps.
 #ifndef PARE_NN_KVCACHE_H
 #define PARE_NN_KVCACHE_H
 
 #include "nn/nn.h"
 
 struct kvcache {
-  size_t L, H, D, slots, cap; // cap is a multiple of 16
-  float *keys;                // (L, slots, H, D, cap)
-  float *values;              // (L, slots, cap, C)
+  size_t L, H, D, slots, cap; // cap is a multiple of KEY_BLOCK
+  float *keys;                // (L, slots, H, cap / KEY_BLOCK, D, KEY_BLOCK)
+  float *values;              // (L, slots, H, cap, D)
   size_t *len;                // (slots) positions filled
 };
 
