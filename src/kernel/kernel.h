@@ -62,6 +62,7 @@ struct gemm_i8 {
   enum act act;
   float *c; // (M, ldc)
   size_t ldc;
+  const int8_t *ahead; // the panel that will be multiplied next, to be fetched early, or NULL: changes no answer
 };
 
 // As gemm_f32 with weights of 16 bits, w (K, ldw), read whole whatever N is, ldw a multiple of 16; each weight is
