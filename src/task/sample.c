@@ -63,16 +63,28 @@ void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, dou
 
 // First the highest value, by lanes that compilers keep in vector registers, then where it first stands: a vocabulary
 // is long enough for one pass with a branch per logit to show in the time per token.
-uint32_t sample_highest(const float *logits, size_t V) {
+enum { HIGHEST_BLOCK = 1024 }; // what is looked through twice
+
+static float highest_of(const float *logits, size_t n) {
   enum { LANES = 16 };
   float lane[LANES], max = -INFINITY;
   for (size_t j = 0; j < LANES; j++) lane[j] = -INFINITY;
   size_t i = 0;
-  for (; i + LANES <= V; i += LANES)
+  for (; i + LANES <= n; i += LANES)
     for (size_t j = 0; j < LANES; j++) lane[j] = logits[i + j] > lane[j] ? logits[i + j] : lane[j];
-  for (; i < V; i++) max = logits[i] > max ? logits[i] : max;
+  for (; i < n; i++) max = logits[i] > max ? logits[i] : max;
   for (size_t j = 0; j < LANES; j++) max = lane[j] > max ? lane[j] : max;
-  for (i = 0; i < V; i++)
+  return max;
+}
+
+uint32_t sample_highest(const float *logits, size_t V) {
+  size_t best = 0;
+  float max = -INFINITY;
+  for (size_t first = 0; first < V; first += HIGHEST_BLOCK) {
+    float here = highest_of(logits + first, size_min(HIGHEST_BLOCK, V - first));
+    if (here > max) max = here, best = first;
+  }
+  for (size_t i = best; i < V; i++)
     if (logits[i] == max) return (uint32_t)i;
   return (uint32_t)(V - 1); // all are NaN
 }
