@@ -7,8 +7,9 @@
 
 enum {
   MR = 6,
-  NV = 2,   // vectors of 8 columns
-  KC = 128, // of one strip, 128 k are 128 cache lines: a quarter of L1
+  NV = 2,     // vectors of 8 columns
+  KC = 256,   // of one strip, 256 k are 256 cache lines: half of L1
+  AHEAD = 16, // k to prefetch: a strip takes one line of each row, which the hardware foresees too late
 };
 
 // Where the last vector of a tile is partial: its lanes that exist.
@@ -43,6 +44,7 @@ static inline __attribute__((always_inline)) void multiply(__m256 acc[MR][NV], c
   const float *a = s->a;
   const uint8_t *w = s->w;
   for (size_t k = 0; k < s->kc; k++, w += p->w_k_bytes) {
+    _mm_prefetch((const char *)(w + AHEAD * p->w_k_bytes), _MM_HINT_T0);
     __m256 wk[NV];
     UNROLL
     for (size_t j = 0; j < nv; j++) wk[j] = weights(w, j, type, whole || j + 1 < nv, mask);
