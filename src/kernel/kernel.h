@@ -96,6 +96,8 @@ struct gemm_bf16 {
 struct unpack_nib;
 struct transpose;
 
+enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table, for what is sized before a table is chosen
+
 struct kernels {
   const char *name;           // as --isa takes it
   bool (*supported)(void);    // does this CPU (and OS) have it
