@@ -150,7 +150,7 @@ struct kernels {
   void (*transpose)(const struct transpose *t);
 };
 
-// dst[c][r] = src[r][c], words of 1, 2 or 4 bytes at any address.
+// dst[c][r] = src[r][c], words of 1, 2, 4 or 8 bytes at any address.
 struct transpose {
   size_t size;          // of a word, bytes
   size_t rows, columns; // of src

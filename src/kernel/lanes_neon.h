@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { V16_WAYS = 2 }; // how many the registers hold while one polynomial runs over all of them
+
 struct v16 {
   float32x4_t q0, q1, q2, q3;
 };
@@ -94,12 +96,13 @@ static inline struct v16 v16_copysign(struct v16 size, struct v16 sign) {
   const uint32x4_t bit = vdupq_n_u32(0x80000000u);
   return v16_pick((struct v16_mask){bit, bit, bit, bit}, sign, size);
 }
-static inline float32x4_t lanes_pow2(float32x4_t t, uint32_t bias) {
-  return vreinterpretq_f32_u32(vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), 23), vdupq_n_u32(bias << 23)));
+static inline float32x4_t lanes_pow2(float32x4_t t, uint32_t add) {
+  return vreinterpretq_f32_u32(vaddq_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), 23), vdupq_n_u32(add)));
 }
-// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP_MAGIC + n.
-static inline struct v16 v16_pow2(struct v16 t, uint32_t bias) {
-  return (struct v16){lanes_pow2(t.q0, bias), lanes_pow2(t.q1, bias), lanes_pow2(t.q2, bias), lanes_pow2(t.q3, bias)};
+// The float whose bits are (bits of t << 23) + (bias << 23): 2^(n + bias - 127) for t = EXP2_MAGIC + n.
+static inline struct v16 v16_pow2(struct v16 t, int bias) {
+  const uint32_t add = (uint32_t)bias << 23;
+  return (struct v16){lanes_pow2(t.q0, add), lanes_pow2(t.q1, add), lanes_pow2(t.q2, add), lanes_pow2(t.q3, add)};
 }
 static inline struct v16 v16_first(struct v16 x, size_t n, struct v16 other) { // lanes from n on come from other
   return v16_pick(lanes_first(n), x, other);
@@ -162,6 +165,15 @@ static inline struct v16 v16_from_i16(const int16_t *p) {
   int16x8_t lo = vld1q_s16(p), hi = vld1q_s16(p + 8);
   return (struct v16){vcvtq_f32_s32(vmovl_s16(vget_low_s16(lo))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(lo))),
                       vcvtq_f32_s32(vmovl_s16(vget_low_s16(hi))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(hi)))};
+}
+
+static inline float32x4_t lanes_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  return vcvtq_f32_s32(vmlsq_n_s32(vld1q_s32(sums), vld1q_s32(wsum), zero));
+}
+// (float)(sums - zero * wsum)
+static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
+  return (struct v16){lanes_less_product(sums, zero, wsum), lanes_less_product(sums + 4, zero, wsum + 4),
+                      lanes_less_product(sums + 8, zero, wsum + 8), lanes_less_product(sums + 12, zero, wsum + 12)};
 }
 
 static inline struct v16_book v16_book_load(const float book[16]) {

@@ -9,13 +9,17 @@ void neon_finish(float *c, size_t n, const float *bias, enum act act) {
   rows_finish(c, n, bias, act);
 }
 
+void neon_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums) {
+  rows_i8_finish(g, m, mr, sums, I8_PANEL);
+}
+
 const struct kernels kernels_neon = {
     .name = "neon",
     .supported = isa_has_neon,
     .f32_mr = 5,
     .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
     .i8_mr = 5,
-    .i8_nr = 16,
+    .i8_nr = I8_PANEL,
     .i8_kg = 1,
     .bf16_dot = false,
     .gemm_f32 = neon_gemm_f32,
@@ -33,6 +37,7 @@ const struct kernels kernels_neon = {
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
 };
 
 const struct kernels kernels_neon_dot = {
@@ -41,7 +46,7 @@ const struct kernels kernels_neon_dot = {
     .f32_mr = 5,
     .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
     .i8_mr = 5,
-    .i8_nr = 16,
+    .i8_nr = I8_PANEL,
     .i8_kg = 4,
     .bf16_dot = false,
     .gemm_f32 = neon_gemm_f32,
@@ -59,6 +64,7 @@ const struct kernels kernels_neon_dot = {
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
 };
 
 const struct kernels kernels_neon_i8mm = {
@@ -67,7 +73,7 @@ const struct kernels kernels_neon_i8mm = {
     .f32_mr = 5,
     .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
     .i8_mr = 4,
-    .i8_nr = 16,
+    .i8_nr = I8_PANEL,
     .i8_kg = 8,
     .bf16_dot = false,
     .gemm_f32 = neon_gemm_f32,
@@ -85,4 +91,5 @@ const struct kernels kernels_neon_i8mm = {
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
     .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
 };

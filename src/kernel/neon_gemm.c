@@ -157,7 +157,7 @@ void neon_gemm_f32(const struct gemm_f32 *g) {
 }
 
 void neon_gemm_half(const struct gemm_half *g) {
-  struct product p = product_half(g, 1);
+  struct product p = product_half(g);
   p.mr = MR, p.nr = 4 * NV, p.kc = KC;
   p.tile = g->bf16 ? tile_bf16 : tile_f16;
   p.finish = neon_finish;

@@ -1,12 +1,13 @@
 // neon_gemm_i8.c - int8 products for any NEON: both sides widened to 16 bits, SMLAL multiplies by a lane and adds into
 // 32 bits, exactly. Panel (K, 16); tile up to 5 x 16: 20 registers of sums, 3 of weights (one k), 5 of activations
 // (four k).
+#include <arm_neon.h>
 #include <string.h>
 
-#include "kernel/neon_i8.h"
+#include "kernel/isa.h"
 #include "kernel/product.h"
 
-enum { MR = 5, NV = I8_NR / 4, KV = 4 };
+enum { MR = 5, NV = I8_PANEL / 4, KV = 4 };
 
 // acc + w x[lane] for the low or the high four of w; lane is a constant at every call.
 static inline __attribute__((always_inline)) int32x4_t mla_low(int32x4_t acc, int16x8_t w, int16x4_t x, size_t lane) {
@@ -62,23 +63,23 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, 
     UNROLL
     for (size_t i = 0; i < mr; i++) x[i] = widen_four(a + i * g->lda + k);
     step(acc, x, 0, w, mr);
-    step(acc, x, 1, w + I8_NR, mr);
-    step(acc, x, 2, w + 2 * I8_NR, mr);
-    step(acc, x, 3, w + 3 * I8_NR, mr);
-    w += KV * I8_NR;
+    step(acc, x, 1, w + I8_PANEL, mr);
+    step(acc, x, 2, w + 2 * I8_PANEL, mr);
+    step(acc, x, 3, w + 3 * I8_PANEL, mr);
+    w += KV * I8_PANEL;
   }
-  for (; k < g->K; k++, w += I8_NR) {
+  for (; k < g->K; k++, w += I8_PANEL) {
     UNROLL
     for (size_t i = 0; i < mr; i++) x[i] = vdup_n_s16(a[i * g->lda + k]);
     step(acc, x, 0, w, mr);
   }
-  int32_t sums[MR * I8_NR];
+  int32_t sums[MR * I8_PANEL];
   UNROLL
   for (size_t i = 0; i < mr; i++) {
     UNROLL
-    for (size_t j = 0; j < NV; j++) vst1q_s32(sums + i * I8_NR + 4 * j, acc[i][j]);
+    for (size_t j = 0; j < NV; j++) vst1q_s32(sums + i * I8_PANEL + 4 * j, acc[i][j]);
   }
-  neon_i8_finish(g, m, mr, sums, 0);
+  neon_i8_finish(g, m, mr, sums);
 }
 
 void neon_gemm_i8(const struct gemm_i8 *g) {

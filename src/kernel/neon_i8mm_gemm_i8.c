@@ -2,17 +2,19 @@
 // unsigned activations by two columns of eight signed weights and adds the sums into 2 x 2 of 32 bits, exactly. Panel
 // (K / 8, 16, 8), so that a vector holds two columns; tile up to 4 x 16: 16 registers of sums, 8 of weights (eight k),
 // 2 of activations (eight k of two rows each). Of an odd number of rows the last is multiplied twice and kept once.
-#include "kernel/neon_i8.h"
+#include <arm_neon.h>
+
+#include "kernel/isa.h"
 #include "kernel/product.h"
 
-enum { MR = 4, MP = MR / 2, NP = I8_NR / 2, KG = 8 };
+enum { MR = 4, MP = MR / 2, NP = I8_PANEL / 2, KG = 8 };
 
-// The sums of a pair of rows, (2, 2) per pair of columns, as two rows of out (., I8_NR).
+// The sums of a pair of rows, (2, 2) per pair of columns, as two rows of out (., I8_PANEL).
 static inline __attribute__((always_inline)) void unpair(const int32x4_t acc[NP], int32_t *out) {
   UNROLL
   for (size_t j = 0; j < NP; j++) {
     vst1_s32(out + 2 * j, vget_low_s32(acc[j]));
-    vst1_s32(out + I8_NR + 2 * j, vget_high_s32(acc[j]));
+    vst1_s32(out + I8_PANEL + 2 * j, vget_high_s32(acc[j]));
   }
 }
 
@@ -27,7 +29,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, 
     UNROLL
     for (size_t j = 0; j < NP; j++) acc[i][j] = vdupq_n_s32(0);
   }
-  for (size_t k = 0; k < g->K; k += KG, w += KG * I8_NR) {
+  for (size_t k = 0; k < g->K; k += KG, w += KG * I8_PANEL) {
     uint8x16_t x[MP];
     UNROLL
     for (size_t i = 0; i < mp; i++) {
@@ -41,10 +43,10 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, 
       for (size_t i = 0; i < mp; i++) acc[i][j] = vusmmlaq_s32(acc[i][j], x[i], wk);
     }
   }
-  int32_t sums[MR * I8_NR];
+  int32_t sums[MR * I8_PANEL];
   UNROLL
-  for (size_t i = 0; i < mp; i++) unpair(acc[i], sums + 2 * i * I8_NR);
-  neon_i8_finish(g, m, mr, sums, 0);
+  for (size_t i = 0; i < mp; i++) unpair(acc[i], sums + 2 * i * I8_PANEL);
+  neon_i8_finish(g, m, mr, sums);
 }
 
 void neon_i8mm_gemm_i8(const struct gemm_i8 *g) {
