@@ -12,7 +12,7 @@
 static const struct arg_option common_options[] = {
     {"threads", 0, ARG_SIZE, offsetof(struct args_common, threads), "N", "threads to compute with (all cores)"},
     {"isa", 0, ARG_STRING, offsetof(struct args_common, isa), "NAME",
-     "instruction set: scalar avx2 avx512 avx512_vnni avx512_bf16 neon (the best here)"},
+     "instruction set: scalar avx2 avx512 avx512_vnni avx512_bf16 neon neon_dot neon_i8mm (the best here)"},
     {"json", 0, ARG_FLAG, offsetof(struct args_common, json), NULL, "one JSON object per line on standard output"},
     {"quiet", 'q', ARG_FLAG, offsetof(struct args_common, quiet), NULL, "no progress and no notes on standard error"},
     {"verbose", 'v', ARG_FLAG, offsetof(struct args_common, verbose), NULL,

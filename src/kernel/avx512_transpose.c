@@ -61,6 +61,7 @@ void avx512_transpose(const struct transpose *t) {
   switch (t->size) {
     case 1: blocks(t, 1); break;
     case 2: blocks(t, 2); break;
-    default: blocks(t, 4); break;
+    case 4: blocks(t, 4); break;
+    default: scalar_transpose(t); break;
   }
 }

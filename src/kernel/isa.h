@@ -50,6 +50,27 @@ void avx512_gemm_i8(const struct gemm_i8 *g);
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
 void avx2_transpose(const struct transpose *t);
 void avx512_transpose(const struct transpose *t);
+
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon;
+extern const struct kernels kernels_neon_dot;
+extern const struct kernels kernels_neon_i8mm;
+
+bool isa_has_neon(void);
+bool isa_has_neon_dot(void);
+bool isa_has_neon_i8mm(void);
+
+enum { I8_PANEL = 16 };
+
+// As above for x86.
+void neon_finish(float *c, size_t n, const float *bias, enum act act);
+void neon_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums);
+
+void neon_gemm_f32(const struct gemm_f32 *g);
+void neon_gemm_half(const struct gemm_half *g);
+void neon_gemm_i8(const struct gemm_i8 *g);
+void neon_dot_gemm_i8(const struct gemm_i8 *g);
+void neon_i8mm_gemm_i8(const struct gemm_i8 *g);
 #endif
 
 #endif

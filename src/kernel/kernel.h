@@ -97,6 +97,8 @@ struct gemm_bf16 {
 struct unpack_nib;
 struct transpose;
 
+enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table, for what is sized before a table is chosen
+
 struct kernels {
   const char *name;           // as --isa takes it
   bool (*supported)(void);    // does this CPU (and OS) have it
@@ -149,7 +151,7 @@ struct kernels {
   void (*transpose)(const struct transpose *t);
 };
 
-// dst[c][r] = src[r][c], words of 1, 2 or 4 bytes at any address.
+// dst[c][r] = src[r][c], words of 1, 2, 4 or 8 bytes at any address.
 struct transpose {
   size_t size;          // of a word, bytes
   size_t rows, columns; // of src

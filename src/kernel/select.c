@@ -1,5 +1,5 @@
 // select.c - which tables exist, which run here, and which one to use. Compiled without -m flags, so that asking is
-// safe on any CPU: no AVX instruction is executed before the answer is known.
+// safe on any CPU: nothing the CPU might lack is executed before the answer is known.
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,18 +27,38 @@ bool isa_has_avx512_vnni(void) {
 bool isa_has_avx512_bf16(void) {
   return isa_has_avx512_vnni() && __builtin_cpu_supports("avx512bf16");
 }
+
+#elif defined(__aarch64__)
+#include <sys/auxv.h> // what the kernel tells each program about its CPU, HWCAP_*
+
+bool isa_has_neon(void) {
+  return getauxval(AT_HWCAP) & HWCAP_ASIMD;
+}
+
+bool isa_has_neon_dot(void) {
+  return isa_has_neon() && getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+
+bool isa_has_neon_i8mm(void) {
+  return isa_has_neon_dot() && getauxval(AT_HWCAP2) & HWCAP2_I8MM;
+}
 #endif
 
 static const struct kernels *const tables[] = {
     &kernels_scalar,
 #if defined(__x86_64__)
     &kernels_avx2,   &kernels_avx512, &kernels_avx512_vnni, &kernels_avx512_bf16,
+#elif defined(__aarch64__)
+    &kernels_neon,
+    &kernels_neon_dot,
+    &kernels_neon_i8mm,
 #endif
 };
 
 // Every name there is, built into this program or not.
-static const char *const known[] = {"scalar", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "neon"};
-static const char known_list[] = "scalar, avx2, avx512, avx512_vnni, avx512_bf16, neon";
+static const char *const known[] = {"scalar",      "avx2", "avx512",   "avx512_vnni",
+                                    "avx512_bf16", "neon", "neon_dot", "neon_i8mm"};
+static const char known_list[] = "scalar, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dot, neon_i8mm";
 
 const struct kernels *const *kernels_all(size_t *count) {
   *count = sizeof tables / sizeof tables[0];

@@ -21,7 +21,8 @@ void scalar_transpose(const struct transpose *t) {
   switch (t->size) {
     case 1: move(t, 1); break;
     case 2: move(t, 2); break;
-    default: move(t, 4); break;
+    case 4: move(t, 4); break;
+    default: move(t, 8); break;
   }
 }
 

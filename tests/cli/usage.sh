@@ -198,7 +198,10 @@ says labels.csv '.safetensors'
 expect 69 info odd_model
 says walrus gpt2
 case $(uname -m) in
-  x86_64) expect 69 info agnews-gpt2 --isa neon ;;
+  x86_64)
+    expect 69 info agnews-gpt2 --isa neon
+    expect 69 info agnews-gpt2 --isa neon_i8mm
+    ;;
   *) expect 69 info agnews-gpt2 --isa avx2 ;;
 esac
 

@@ -1,4 +1,4 @@
-// transpose.c - rows become columns: every table, words of 1, 2 and 4 bytes, sizes around each block, odd strides.
+// transpose.c - rows become columns: every table, words of 1, 2, 4 and 8 bytes, sizes around each block, odd strides.
 #include "guard.h"
 
 enum { MAX_BYTES = 1 << 20 };
@@ -50,7 +50,7 @@ static void rows_become_columns(void **state) {
   for (size_t next = 0; (k = next_table(&next));)
     for (size_t i = 0; i < TEST_SIZES; i++)
       for (size_t j = 0; j < TEST_SIZES; j++)
-        for (size_t size = 1; size <= 4; size *= 2) {
+        for (size_t size = 1; size <= 8; size *= 2) {
           if (test_sizes[i] > 129) continue; // no panel has that many outputs
           check(k, *state, &r, test_sizes[i], test_sizes[j], size, 0);
           check(k, *state, &r, test_sizes[i], test_sizes[j], size, 3);
@@ -62,7 +62,7 @@ static void nothing_is_nothing(void **state) {
   (void)state;
   uint8_t one = 7;
   for (size_t next = 0; (k = next_table(&next));)
-    for (size_t size = 1; size <= 4; size *= 2) {
+    for (size_t size = 1; size <= 8; size *= 2) {
       k->transpose(&(struct transpose){.size = size, .rows = 0, .columns = 200, .src = &one, .dst = &one});
       k->transpose(&(struct transpose){.size = size, .rows = 200, .columns = 0, .src = &one, .dst = &one});
       assert_int_equal(one, 7);

@@ -1,0 +1,95 @@
+// neon.c - the tables for 64-bit Arm: NEON, which every such CPU has; with dot products (Cortex-A76, Neoverse N1 and
+// later); with int8 matrix multiplication (Neoverse V1, Cortex-A710 and later). They differ in their int8 products.
+#include "kernel/lanes_neon.h"
+#include "kernel/rows.h"
+
+#include "kernel/isa.h"
+
+void neon_finish(float *c, size_t n, const float *bias, enum act act) {
+  rows_finish(c, n, bias, act);
+}
+
+void neon_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t *sums) {
+  rows_i8_finish(g, m, mr, sums, I8_PANEL);
+}
+
+const struct kernels kernels_neon = {
+    .name = "neon",
+    .supported = isa_has_neon,
+    .f32_mr = 5,
+    .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
+    .i8_mr = 5,
+    .i8_nr = I8_PANEL,
+    .i8_kg = 1,
+    .bf16_dot = false,
+    .gemm_f32 = neon_gemm_f32,
+    .gemm_i8 = neon_gemm_i8,
+    .gemm_half = neon_gemm_half,
+    .quantize_u8 = rows_quantize_u8,
+    .quantize_u8_fixed = rows_quantize_u8_fixed,
+    .mark_outliers = rows_mark_outliers,
+    .quantize_s8 = rows_quantize_s8,
+    .layernorm = rows_layernorm,
+    .softmax_exp = rows_softmax_exp,
+    .div = rows_div,
+    .add = rows_add,
+    .act = rows_act,
+    .lstm = rows_lstm,
+    .unpack_i16 = rows_unpack_i16,
+    .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
+};
+
+const struct kernels kernels_neon_dot = {
+    .name = "neon_dot",
+    .supported = isa_has_neon_dot,
+    .f32_mr = 5,
+    .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
+    .i8_mr = 5,
+    .i8_nr = I8_PANEL,
+    .i8_kg = 4,
+    .bf16_dot = false,
+    .gemm_f32 = neon_gemm_f32,
+    .gemm_i8 = neon_dot_gemm_i8,
+    .gemm_half = neon_gemm_half,
+    .quantize_u8 = rows_quantize_u8,
+    .quantize_u8_fixed = rows_quantize_u8_fixed,
+    .mark_outliers = rows_mark_outliers,
+    .quantize_s8 = rows_quantize_s8,
+    .layernorm = rows_layernorm,
+    .softmax_exp = rows_softmax_exp,
+    .div = rows_div,
+    .add = rows_add,
+    .act = rows_act,
+    .lstm = rows_lstm,
+    .unpack_i16 = rows_unpack_i16,
+    .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
+};
+
+const struct kernels kernels_neon_i8mm = {
+    .name = "neon_i8mm",
+    .supported = isa_has_neon_i8mm,
+    .f32_mr = 5,
+    .f32_nr = 32, // two tiles of 16 columns: 4-bit panels unpack 32 columns at a time
+    .i8_mr = 4,
+    .i8_nr = I8_PANEL,
+    .i8_kg = 8,
+    .bf16_dot = false,
+    .gemm_f32 = neon_gemm_f32,
+    .gemm_i8 = neon_i8mm_gemm_i8,
+    .gemm_half = neon_gemm_half,
+    .quantize_u8 = rows_quantize_u8,
+    .quantize_u8_fixed = rows_quantize_u8_fixed,
+    .mark_outliers = rows_mark_outliers,
+    .quantize_s8 = rows_quantize_s8,
+    .layernorm = rows_layernorm,
+    .softmax_exp = rows_softmax_exp,
+    .div = rows_div,
+    .add = rows_add,
+    .act = rows_act,
+    .lstm = rows_lstm,
+    .unpack_i16 = rows_unpack_i16,
+    .unpack_nib = rows_unpack_nib,
+    .transpose = scalar_transpose,
+};
