@@ -250,8 +250,9 @@ static void bench_counts_tokens(void **state) {
     near(number(row, "tokens_per_s"), tokens / (median * 1e-3));
     near(number(row, "against.ratio.value"), number(row, "against.latency_ms.median") / median);
     assert_true(record_interval(row, "against.ratio.ci95", ci));
-    // At least 2 operations per token and weight of the layers, whatever the model.
-    assert_true(number(row, "gops") * median * 1e6 > 2 * 3e6 * tokens);
+    // At least 2 operations per token and weight of the layers; of the last layer only a row of each sequence is
+    // needed.
+    assert_true(number(row, "gops") * median * 1e6 > 2 * 2.5e6 * tokens);
     assert_true(json_array_size(record_get(row, "latency_samples_ms")) == 7);
   }
   json_decref(tree);
