@@ -62,8 +62,8 @@ def make(setting, line, name, spec):
     return Llama(setting, spec) if "llama" in spec else Worker(setting, spec)
 
 
-def bits_of(line, name, spec):
-    if name == "pare" or "pare" in spec:
+def bits_of(line, spec):
+    if "pare" in spec:
         scheme = line.scheme
     else:
         form = spec.get("form", spec.get("llama", ""))
@@ -87,7 +87,7 @@ class Originals:
         return self.known[model]
 
 
-def check(line, name, spec, participant, originals):
+def check(line, spec, participant, originals):
     """A participant that computes something else would make its ratio meaningless."""
     original = originals.of(spec.get("model", line.model))
     if isinstance(participant, Pare):
@@ -97,7 +97,7 @@ def check(line, name, spec, participant, originals):
     else:
         answer = participant.answer()
     near, kind = closeness(answer, original)
-    least = CLOSE[bits_of(line, name, spec)]
+    least = CLOSE[bits_of(line, spec)]
     if not near >= least:
         raise Failed(f"answers something else: cosine of its {kind} with the original's {near:.4f}, expected {least}")
     return round(near, 5)
@@ -110,7 +110,7 @@ def open_all(setting, line, originals):
         participant = None
         try:
             participant = make(setting, line, name, spec)
-            near[name] = check(line, name, {k: v for k, v in spec.items() if k != "pare"}, participant, originals)
+            near[name] = check(line, spec, participant, originals)
             there[name] = participant
         except (Failed, ValueError, OSError) as e:
             absent[name] = str(e)
