@@ -56,6 +56,9 @@ class Worker:
     def answer(self):
         return decoded(self.ready["answer"])
 
+    def warm_up(self):
+        self.measure(0)
+
     def measure(self, seconds):
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
@@ -104,6 +107,9 @@ class Pare:
         ms = self.record[self.spec.get("take", "latency_ms")]
         return {k: ms[k] / self.per for k in ("min", "median")} | {"n": ms["n"]}
 
+    def warm_up(self):
+        pass  # every turn does so itself
+
     def reached(self):
         """GOPS and GB/s of weights of the part that is timed."""
         part = {"token_ms": "decode", "first_token_ms": "prefill"}.get(self.spec.get("take"))
@@ -150,6 +156,9 @@ class Llama:
         ms = [ns * 1e-6 / self.tokens / self.per for ns in row["samples_ns"]]
         self.sample_s = statistics.median(row["samples_ns"]) * 1e-9
         return {"min": min(ms), "median": statistics.median(ms), "n": len(ms)}
+
+    def warm_up(self):
+        pass  # llama-bench does so itself
 
     def answer(self, question):
         done = subprocess.run([self.setting.llama("llama_logits"), self.file, str(self.setting.threads),

@@ -65,6 +65,8 @@ def markdown(results, load):
     if load:
         for i, (name, x) in enumerate(load.items()):
             if isinstance(x, dict):
+                more = (f" (tokenizer {x['tokenizer_ms']:.1f} ms, self-test {x['self_test_ms']:.1f} ms)"
+                        if "tokenizer_ms" in x else "")
                 out.append(row("load of DistilBERT int8, peak memory" if i == 0 else "", name,
-                               f"{x['load_ms']:.1f} ms, {x['rss_bytes'] / 1e6:.0f} MB"))
+                               f"{x['load_ms']:.1f} ms{more}, {x['rss_bytes'] / 1e6:.0f} MB"))
     return "\n".join(out)

@@ -62,8 +62,8 @@ def make(setting, line, name, spec):
     return Llama(setting, spec) if "llama" in spec else Worker(setting, spec)
 
 
-def bits_of(line, name, spec):
-    if name == "pare" or "pare" in spec:
+def bits_of(line, spec):
+    if "pare" in spec:
         scheme = line.scheme
     else:
         form = spec.get("form", spec.get("llama", ""))
@@ -87,7 +87,7 @@ class Originals:
         return self.known[model]
 
 
-def check(line, name, spec, participant, originals):
+def check(line, spec, participant, originals):
     """A participant that computes something else would make its ratio meaningless."""
     original = originals.of(spec.get("model", line.model))
     if isinstance(participant, Pare):
@@ -97,7 +97,7 @@ def check(line, name, spec, participant, originals):
     else:
         answer = participant.answer()
     near, kind = closeness(answer, original)
-    least = CLOSE[bits_of(line, name, spec)]
+    least = CLOSE[bits_of(line, spec)]
     if not near >= least:
         raise Failed(f"answers something else: cosine of its {kind} with the original's {near:.4f}, expected {least}")
     return round(near, 5)
@@ -110,7 +110,7 @@ def open_all(setting, line, originals):
         participant = None
         try:
             participant = make(setting, line, name, spec)
-            near[name] = check(line, name, {k: v for k, v in spec.items() if k != "pare"}, participant, originals)
+            near[name] = check(line, spec, participant, originals)
             there[name] = participant
         except (Failed, ValueError, OSError) as e:
             absent[name] = str(e)
@@ -141,8 +141,15 @@ def take_turns(setting, line, args, originals, limits):
         for p in there.values():
             p.close()
         return {"line": line.name, "title": line.title, "absent": absent}
+    if args.check:
+        say("  " + ", ".join(f"{n} {c:.4f}" for n, c in near.items()))
+        for p in there.values():
+            p.close()
+        return {"line": line.name, "title": line.title, "cosine": near, "absent": absent}
     order, rounds, busy, shares = list(there), [], [], []
     try:
+        for p in there.values():
+            p.warm_up()
         for _ in range(args.rounds):
             random.shuffle(order)
             found = {name: one_turn(name, there, args.seconds, busy) for name in order}
@@ -165,12 +172,12 @@ def take_load(setting, args):
     say("load: DistilBERT int8")
     found = {}
     for _ in range(args.rounds):
-        order = ["pare", *LOAD["peers"]]
+        order = [*LOAD["ours"], *LOAD["peers"]]
         random.shuffle(order)
         for name in order:
             time.sleep(PAUSE_S)
-            if name == "pare":
-                row = run_json([setting.pare, "bench", setting.ours(LOAD["ours"]), "--length", "128", "--iterations", "5",
+            if name in LOAD["ours"]:
+                row = run_json([setting.pare, "bench", setting.ours(LOAD["ours"][name]), "--length", "128", "--iterations", "5",
                                 "--threads", str(args.threads), "--json"])[0]
                 row = {k: row[k] for k in ("load_ms", "tokenizer_ms", "self_test_ms", "rss_bytes", "size_bytes")}
             else:
@@ -179,7 +186,6 @@ def take_load(setting, args):
                 row = {k: worker.ready[k] for k in ("load_ms", "rss_bytes")}
             found.setdefault(name, []).append(row)
     out = {n: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for n, rows in found.items()}
-    out = {"pare": out.pop("pare"), **out}
     return out | {"line": "load", "load_limit": LOAD["load_ms"], "over_file_limit_mb": LOAD["over_file_mb"]}
 
 
@@ -235,6 +241,7 @@ def main():
     arg.add_argument("--json", help="file that gets one JSON line per workload, as soon as it is measured")
     arg.add_argument("--build", default=os.path.join(PROJECT, "build"), help="folder of pare and the micro_ programs")
     arg.add_argument("--limits", default="{}", help='instead of measuring, as {"int8": 940, "read": 44}, all threads')
+    arg.add_argument("--check", action="store_true", help="only ask everyone the fixed question; time nothing")
     args = arg.parse_args()
     wanted = args.only.split(",") if args.only else names
     for name in set(wanted) - set(names):
@@ -264,6 +271,8 @@ def main():
         record = keep(take_turns(setting, line, args, originals, limits))
         if "summary" in record:
             results.append(record)
+    if args.check:
+        return
     if "load" in wanted:
         load = keep(take_load(setting, args))
     lstm = keep(take_awd_lstm(setting, args)) if "awd-lstm" in wanted else None

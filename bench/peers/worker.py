@@ -2,9 +2,9 @@
 """One peer on one workload, in a process of its own that stays: run.py starts it and tells it when to measure.
 Usage: worker.py SPEC            SPEC is JSON, {"peer", "model", "form", "threads", "precision", "work"}
 
-Loads the model, answers a fixed question (so that run.py sees whether it computes the same thing as the original), runs
-the work three times, and prints one JSON line: load_ms, rss_bytes, and the answer. Then, for each line of standard input
-with a number of seconds: runs the work for so long and prints {"min", "median", "n"} in ms; nothing runs in between.
+Loads the model, answers a fixed question (so that run.py sees whether it computes the same thing as the original), and
+prints one JSON line: load_ms, rss_bytes, and the answer. Then, for each line of standard input with a number of seconds:
+runs the work once, then for so long, and prints {"min", "median", "n"} in ms; nothing runs in between.
 `peer` is torch, ort, openvino, ct2, or reference, which prints the original's answers and ends.
 
 work: {"kind": "classify", "batch", "length"}, {"kind": "texts", "ids": FILE.json, "way": "padded", "sorted" or "single"},
@@ -222,7 +222,6 @@ def main():
     load_ms = timed(peer.load)
     answer = peer.answer()
     measure = prepare(peer, SPEC["work"])
-    measure(0)  # warms up
     print(json.dumps({"load_ms": round(load_ms, 1), "answer": encoded(answer),
                       "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
     for line in sys.stdin:
