@@ -44,10 +44,15 @@ void avx512_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_
 void avx2_gemm_f32(const struct gemm_f32 *g);
 void avx2_gemm_half(const struct gemm_half *g);
 void avx2_gemm_i8(const struct gemm_i8 *g);
+void avx2_gemm_i4(const struct gemm_i4 *g);
+void avx2_gemm_nf4(const struct gemm_nf4 *g);
 void avx512_gemm_f32(const struct gemm_f32 *g);
 void avx512_gemm_half(const struct gemm_half *g);
 void avx512_gemm_i8(const struct gemm_i8 *g);
+void avx512_gemm_i4(const struct gemm_i4 *g);
+void avx512_gemm_nf4(const struct gemm_nf4 *g);
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
+void avx512_vnni_gemm_i4(const struct gemm_i4 *g);
 void avx2_transpose(const struct transpose *t);
 void avx512_transpose(const struct transpose *t);
 #endif
