@@ -38,11 +38,13 @@ size='100 * .size_bytes / $f32_bytes'
 kl='.against_base.kl_mean'
 
 printf '%-12s %-12s %-14s %10s %10s  %-6s %s\n' model scheme measured value limit unit ok
-compare agnews-gpt2 ag_news_test.csv int8,int8-tensor,nf4
+compare agnews-gpt2 ag_news_test.csv int8,int8-tensor,int4,nf4
 limit agnews-gpt2 int8 flips "$flips" 0.2 '%'
 limit agnews-gpt2 int8-tensor flips "$flips" 0.2 '%'
+limit agnews-gpt2 int4 flips "$flips" 0.6 '%'
 limit agnews-gpt2 nf4 flips "$flips" 0.5 '%'
 limit agnews-gpt2 int8 size "$size" 27 '%'
+limit agnews-gpt2 int4 size "$size" 15 '%'
 limit agnews-gpt2 nf4 size "$size" 17 '%'
 compare nli-minilm mnli_dev_2000.jsonl int8,llm-int8 --max-tokens 128
 limit nli-minilm int8 flips "$flips" 1.2 '%'

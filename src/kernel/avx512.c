@@ -25,6 +25,8 @@ const struct kernels kernels_avx512 = {
     .gemm_f32 = avx512_gemm_f32,
     .gemm_i8 = avx512_gemm_i8,
     .gemm_half = avx512_gemm_half,
+    .gemm_i4 = avx512_gemm_i4,
+    .gemm_nf4 = avx512_gemm_nf4,
     .quantize_u8 = rows_quantize_u8,
     .quantize_u8_fixed = rows_quantize_u8_fixed,
     .mark_outliers = rows_mark_outliers,
@@ -36,6 +38,5 @@ const struct kernels kernels_avx512 = {
     .act = rows_act,
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
-    .unpack_nib = rows_unpack_nib,
     .transpose = avx512_transpose,
 };

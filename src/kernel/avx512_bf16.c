@@ -91,6 +91,8 @@ const struct kernels kernels_avx512_bf16 = {
     .gemm_f32 = avx512_gemm_f32,
     .gemm_i8 = avx512_vnni_gemm_i8,
     .gemm_half = avx512_gemm_half,
+    .gemm_i4 = avx512_vnni_gemm_i4,
+    .gemm_nf4 = avx512_gemm_nf4,
     .gemm_bf16 = dot_gemm_bf16,
     .round_bf16 = round_bf16,
     .quantize_u8 = rows_quantize_u8,
@@ -104,6 +106,5 @@ const struct kernels kernels_avx512_bf16 = {
     .act = rows_act,
     .lstm = rows_lstm,
     .unpack_i16 = rows_unpack_i16,
-    .unpack_nib = rows_unpack_nib,
     .transpose = avx512_transpose,
 };

@@ -14,6 +14,9 @@
 
 extern const struct kernels kernels_scalar;
 
+// Also of tables that have no products by 4-bit codes of their own.
+void scalar_gemm_i4(const struct gemm_i4 *g);
+void scalar_gemm_nf4(const struct gemm_nf4 *g);
 void scalar_transpose(const struct transpose *t);
 // For tables that move whole blocks of rows x columns words: what is left at the right and below is scalar's.
 void scalar_transpose_rest(const struct transpose *t, size_t block_rows, size_t block_columns);
@@ -44,10 +47,15 @@ void avx512_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_
 void avx2_gemm_f32(const struct gemm_f32 *g);
 void avx2_gemm_half(const struct gemm_half *g);
 void avx2_gemm_i8(const struct gemm_i8 *g);
+void avx2_gemm_i4(const struct gemm_i4 *g);
+void avx2_gemm_nf4(const struct gemm_nf4 *g);
 void avx512_gemm_f32(const struct gemm_f32 *g);
 void avx512_gemm_half(const struct gemm_half *g);
 void avx512_gemm_i8(const struct gemm_i8 *g);
+void avx512_gemm_i4(const struct gemm_i4 *g);
+void avx512_gemm_nf4(const struct gemm_nf4 *g);
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g);
+void avx512_vnni_gemm_i4(const struct gemm_i4 *g);
 void avx2_transpose(const struct transpose *t);
 void avx512_transpose(const struct transpose *t);
 

@@ -3,7 +3,8 @@
 // there).
 //
 // Order of operations, the promise behind "same bits":
-//   product    each output is one lane: acc = 0 (or the stored c), then acc = fma(a[k], w[k], acc) for k ascending
+//   product    each output is one lane: acc = 0 (or the stored c), then acc = fma(a[k], w[k], acc) for k ascending;
+//              4-bit products say theirs below
 //   reduction  16 lanes: lane j takes elements j, j+16, j+32, ... in order; lanes fold 16 -> 8 -> 4 -> 2 -> 1 by adding
 //              (or taking the maximum of) lane i and lane i + half
 //   max, min   a > b ? a : b and a < b ? a : b;  rounding to integer is half to even, after clamping
@@ -94,7 +95,64 @@ struct gemm_bf16 {
   enum act act;
 };
 
-struct unpack_nib;
+// 4-bit panels hold k in blocks of 8: one 32-bit word for each of the panel's nr outputs, side by side, made of 8
+// codes.
+enum { NIB_BLOCK = 8 };
+
+// One panel of int4 weights, w in [-8, 7], times unsigned 8-bit activations as in gemm_i8, with a scale per group of
+// I4_GROUP k. For each group g, whose sum is exact (below 2^18):
+//   i_g = sum_k (a[m][k] - azero[m]) w[n][k], computed as sum_k a w - azero[m] wsum[g][n]
+//   acc = fma((float)i_g, wscale[g][n], acc), g ascending, from 0
+//   c[m][n] = act(fma(acc, ascale[m], bias[n]))       (bias NULL: + 0)
+// The panel, group after group of kn k (the last may be shorter), is one stream, nr = i8_nr:
+//   codes  (kn / 8, nr, 4 bytes): byte i holds k = i in its low and k = i + 4 in its high nibble, two's complement
+//   wscale (nr) f32
+//   wsum   (nr) i16, the sum over the group's k of w
+enum { I4_GROUP = 128 };
+struct gemm_i4 {
+  size_t M, N, K;   // N <= i8_nr; K already rounded up to NIB_BLOCK, padded with w = 0 (and any a)
+  const uint8_t *a; // (M, lda), lda >= K
+  size_t lda;
+  const uint8_t *w;     // one packed panel
+  const float *ascale;  // (M)
+  const int32_t *azero; // (M)
+  const float *bias;    // (N) or NULL
+  enum act act;
+  float *c; // (M, ldc)
+  size_t ldc;
+};
+static inline size_t i4_group_bytes(size_t nr, size_t kn) {
+  return nr * (kn / 2 + sizeof(float) + sizeof(int16_t));
+}
+
+// One panel of 4-bit codes into a codebook, with a magnitude per `block` weights along k, a power of two up to 64 that
+// divides K. For each block b:
+//   p = fma(a[m][k], codebook[code[n][k]], p), k ascending within the block, from 0
+//   acc = fma(p, absmax[b][n], acc), b ascending, from 0
+//   c[m][n] = act(acc + bias[n])
+// The panel is one stream of units of max(block, 8) k, nr = f32_nr:
+//   codes  (unit / 8, nr) 32-bit words: k = i in bits 4 i to 4 i + 3
+//   absmax (unit / block, nr) f32; past the end of K anything
+struct gemm_nf4 {
+  size_t M, N, K;
+  const float *a; // (M, lda)
+  size_t lda;
+  const uint8_t *w;      // one packed panel
+  const float *codebook; // (16)
+  size_t block;
+  float *c; // (M, ldc)
+  size_t ldc;
+  const float *bias; // (N) or NULL
+  enum act act;
+};
+static inline size_t nf4_unit(size_t block) {
+  return block < NIB_BLOCK ? NIB_BLOCK : block;
+}
+static inline size_t nf4_unit_bytes(size_t nr, size_t block) {
+  size_t unit = nf4_unit(block);
+  return nr * (unit / 2 + unit / block * sizeof(float));
+}
+
 struct transpose;
 
 enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table, for what is sized before a table is chosen
@@ -111,6 +169,8 @@ struct kernels {
   void (*gemm_half)(const struct gemm_half *g);
   void (*gemm_bf16)(const struct gemm_bf16 *g);                // NULL without bf16_dot
   void (*round_bf16)(const float *x, size_t K, uint16_t *out); // a row of gemm_bf16's a; NULL without bf16_dot
+  void (*gemm_i4)(const struct gemm_i4 *g);
+  void (*gemm_nf4)(const struct gemm_nf4 *g);
 
   // One row of activations to u8: lo = min(0, min x), hi = max(0, max x), scale = (hi - lo) / 255, zero = round(-lo /
   // scale), q = clamp(round(x / scale) + zero, 0, 255); x / scale is x * (1.0f / scale). An all-zero row: scale 1, zero
@@ -143,10 +203,6 @@ struct kernels {
 
   // Widening. A panel of K rows and nr columns: dst[k][j] = (float)src[k][j] * scale[j]. nr is a multiple of 16.
   void (*unpack_i16)(const int16_t *src, const float *scale, float *dst, size_t K, size_t nr);
-  // A panel of 4-bit codes: row k is nr / 2 bytes, byte j holding column j in its low and column j + nr / 2 in its high
-  // nibble. dst[k][j] = codebook[code] * absmax[(k0 + k) / block][j]; absmax (blocks, nr). nr is a multiple of 32.
-  void (*unpack_nib)(const struct unpack_nib *u);
-
   // Rows become columns: how packed panels are made when a model is opened.
   void (*transpose)(const struct transpose *t);
 };
@@ -159,14 +215,6 @@ struct transpose {
   size_t src_stride; // bytes from one row to the next; so for dst, whose rows are the columns of src
   uint8_t *dst;
   size_t dst_stride;
-};
-
-struct unpack_nib {
-  const uint8_t *codes;  // (K, nr / 2), the rows k0 .. k0 + K of the panel
-  const float *absmax;   // (ceil(all K / block), nr)
-  const float *codebook; // (16)
-  size_t k0, K, nr, block;
-  float *dst; // (K, nr)
 };
 
 // The tables this program was built with, best last; each may or may not run here.

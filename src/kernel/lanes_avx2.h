@@ -15,9 +15,6 @@ struct v16 {
 struct v16_mask {
   __m256 lo, hi; // all ones where true
 };
-struct v16_book { // 16 floats to choose from
-  __m256 lo, hi;
-};
 
 static inline struct v16_mask lanes_first(size_t n) {
   static const int32_t bits[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
@@ -162,27 +159,6 @@ static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, con
   __m256i lo = _mm256_sub_epi32(_mm256_loadu_si256(s), _mm256_mullo_epi32(z, _mm256_loadu_si256(w)));
   __m256i hi = _mm256_sub_epi32(_mm256_loadu_si256(s + 1), _mm256_mullo_epi32(z, _mm256_loadu_si256(w + 1)));
   return (struct v16){_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)};
-}
-
-static inline struct v16_book v16_book_load(const float book[16]) {
-  return (struct v16_book){_mm256_loadu_ps(book), _mm256_loadu_ps(book + 8)};
-}
-// index: 8 codes, their low 4 bits count. Each half of the book answers for the low 3 bits, bit 3 (moved to the sign)
-// chooses.
-static inline __m256 lanes_look_up(struct v16_book book, __m256i index) {
-  __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
-  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(book.lo, index), _mm256_permutevar8x32_ps(book.hi, index), bit3);
-}
-// 16 bytes of codes, their low or high nibbles looked up.
-static inline struct v16 v16_book_low(struct v16_book book, const uint8_t *codes) {
-  __m256i lo = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)codes));
-  __m256i hi = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + 8)));
-  return (struct v16){lanes_look_up(book, lo), lanes_look_up(book, hi)};
-}
-static inline struct v16 v16_book_high(struct v16_book book, const uint8_t *codes) {
-  __m256i lo = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)codes));
-  __m256i hi = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(codes + 8)));
-  return (struct v16){lanes_look_up(book, _mm256_srli_epi32(lo, 4)), lanes_look_up(book, _mm256_srli_epi32(hi, 4))};
 }
 
 #endif

@@ -15,9 +15,6 @@ struct v16 {
 struct v16_mask {
   __mmask16 m;
 };
-struct v16_book { // 16 floats to choose from
-  __m512 v;
-};
 
 // The first n of 16 lanes.
 static inline __mmask16 lanes_first(size_t n) {
@@ -135,19 +132,6 @@ static inline struct v16 v16_from_i16(const int16_t *p) {
 static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
   __m512i product = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(wsum));
   return (struct v16){_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(sums), product))};
-}
-
-static inline struct v16_book v16_book_load(const float book[16]) {
-  return (struct v16_book){_mm512_loadu_ps(book)};
-}
-// 16 bytes of codes, their low or high nibbles looked up.
-static inline struct v16 v16_book_low(struct v16_book book, const uint8_t *codes) {
-  __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)); // only the low 4 bits count
-  return (struct v16){_mm512_permutexvar_ps(index, book.v)};
-}
-static inline struct v16 v16_book_high(struct v16_book book, const uint8_t *codes) {
-  __m512i index = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)), 4);
-  return (struct v16){_mm512_permutexvar_ps(index, book.v)};
 }
 
 #endif

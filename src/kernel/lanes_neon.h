@@ -17,9 +17,6 @@ struct v16 {
 struct v16_mask {
   uint32x4_t q0, q1, q2, q3; // all ones where true
 };
-struct v16_book { // 16 floats to choose from, as bytes
-  uint8x16x4_t bytes;
-};
 
 static inline struct v16_mask lanes_first(size_t n) {
   static const uint32_t lane[4] = {0, 1, 2, 3};
@@ -174,31 +171,6 @@ static inline float32x4_t lanes_less_product(const int32_t *sums, int32_t zero, 
 static inline struct v16 v16_less_product(const int32_t *sums, int32_t zero, const int32_t *wsum) {
   return (struct v16){lanes_less_product(sums, zero, wsum), lanes_less_product(sums + 4, zero, wsum + 4),
                       lanes_less_product(sums + 8, zero, wsum + 8), lanes_less_product(sums + 12, zero, wsum + 12)};
-}
-
-static inline struct v16_book v16_book_load(const float book[16]) {
-  struct v16 x = v16_load(book);
-  return (struct v16_book){{{vreinterpretq_u8_f32(x.q0), vreinterpretq_u8_f32(x.q1), vreinterpretq_u8_f32(x.q2),
-                             vreinterpretq_u8_f32(x.q3)}}};
-}
-// Codes 4 part to 4 part + 3 of 16, each below 16: its float is the four bytes of the book that start at 4 code.
-static inline float32x4_t lanes_look_up(struct v16_book book, uint8x16_t codes, uint8_t part) {
-  static const uint8_t fourfold[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
-  static const uint8_t within[16] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
-  uint8x16_t which = vaddq_u8(vld1q_u8(fourfold), vdupq_n_u8((uint8_t)(4 * part)));
-  uint8x16_t first = vshlq_n_u8(vqtbl1q_u8(codes, which), 2);
-  return vreinterpretq_f32_u8(vqtbl4q_u8(book.bytes, vaddq_u8(first, vld1q_u8(within))));
-}
-static inline struct v16 lanes_look_up_all(struct v16_book book, uint8x16_t codes) {
-  return (struct v16){lanes_look_up(book, codes, 0), lanes_look_up(book, codes, 1), lanes_look_up(book, codes, 2),
-                      lanes_look_up(book, codes, 3)};
-}
-// 16 bytes of codes, their low or high nibbles looked up.
-static inline struct v16 v16_book_low(struct v16_book book, const uint8_t *codes) {
-  return lanes_look_up_all(book, vandq_u8(vld1q_u8(codes), vdupq_n_u8(15)));
-}
-static inline struct v16 v16_book_high(struct v16_book book, const uint8_t *codes) {
-  return lanes_look_up_all(book, vshrq_n_u8(vld1q_u8(codes), 4));
 }
 
 #endif

@@ -445,18 +445,4 @@ static inline void rows_unpack_i16(const int16_t *src, const float *scale, float
   }
 }
 
-static inline void rows_unpack_nib(const struct unpack_nib *u) {
-  const struct v16_book book = v16_book_load(u->codebook);
-  size_t half = u->nr / 2;
-  for (size_t k = 0; k < u->K; k++) {
-    const float *absmax = u->absmax + (u->k0 + k) / u->block * u->nr;
-    const uint8_t *codes = u->codes + k * half;
-    float *dst = u->dst + k * u->nr;
-    for (size_t j = 0; j < half; j += LANES) {
-      v16_store(dst + j, v16_mul(v16_book_low(book, codes + j), v16_load(absmax + j)));
-      v16_store(dst + half + j, v16_mul(v16_book_high(book, codes + j), v16_load(absmax + half + j)));
-    }
-  }
-}
-
 #endif

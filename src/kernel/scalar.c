@@ -165,7 +165,7 @@ static void scalar_gemm_half(const struct gemm_half *g) {
   }
 }
 
-enum { I8_NR = 32, I8_KG = 4 };
+enum { F32_NR = 32, I8_NR = 32, I8_KG = 4 };
 
 // No overflow: |sum a w| and |azero wsum| are at most 255 * 128 * 65536 < 2^31, and so is their difference.
 static void scalar_gemm_i8(const struct gemm_i8 *g) {
@@ -177,6 +177,72 @@ static void scalar_gemm_i8(const struct gemm_i8 *g) {
       }
       float i = (float)(acc - g->azero[m] * g->wsum[n]);
       float sum = fmaf(i, g->ascale[m] * g->wscale[n], g->bias ? g->bias[n] : 0.0f);
+      g->c[m * g->ldc + n] = act_of(g->act, sum);
+    }
+  }
+}
+
+// Values of a panel, which may lie unaligned.
+static float float_at(const uint8_t *p, size_t i) {
+  float x;
+  memcpy(&x, p + i * sizeof x, sizeof x);
+  return x;
+}
+
+// w[k] of output n of a group's codes.
+static int32_t i4_weight(const uint8_t *codes, size_t n, size_t k) {
+  size_t i = k % NIB_BLOCK;
+  uint8_t byte = codes[(k / NIB_BLOCK * I8_NR + n) * 4 + i % 4];
+  int32_t code = i < 4 ? byte & 15 : byte >> 4;
+  return code < 8 ? code : code - 16;
+}
+
+static float i4_sum(const struct gemm_i4 *g, size_t m, size_t n) {
+  const uint8_t *group = g->w;
+  float acc = 0.0f;
+  for (size_t k0 = 0; k0 < g->K; k0 += I4_GROUP) {
+    size_t kn = size_min(I4_GROUP, g->K - k0);
+    const uint8_t *a = g->a + m * g->lda + k0;
+    int32_t i = 0;
+    for (size_t k = 0; k < kn; k++) i += ((int32_t)a[k] - g->azero[m]) * i4_weight(group, n, k);
+    acc = fmaf((float)i, float_at(group + kn / 2 * I8_NR, n), acc);
+    group += i4_group_bytes(I8_NR, kn);
+  }
+  return acc;
+}
+
+void scalar_gemm_i4(const struct gemm_i4 *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      float sum = fmaf(i4_sum(g, m, n), g->ascale[m], g->bias ? g->bias[n] : 0.0f);
+      g->c[m * g->ldc + n] = act_of(g->act, sum);
+    }
+  }
+}
+
+static float nf4_sum(const struct gemm_nf4 *g, size_t m, size_t n) {
+  size_t unit = nf4_unit(g->block);
+  float acc = 0.0f;
+  for (size_t b = 0; b < g->K / g->block; b++) {
+    size_t first = b * g->block, in_unit = first % unit;
+    const uint8_t *codes = g->w + first / unit * nf4_unit_bytes(F32_NR, g->block);
+    const uint8_t *absmax = codes + unit / 2 * F32_NR + in_unit / g->block * F32_NR * sizeof(float);
+    float p = 0.0f;
+    for (size_t k = in_unit; k < in_unit + g->block; k++) {
+      size_t i = k % NIB_BLOCK;
+      uint8_t byte = codes[(k / NIB_BLOCK * F32_NR + n) * 4 + i / 2];
+      p = fmaf(g->a[m * g->lda + first - in_unit + k], g->codebook[i % 2 ? byte >> 4 : byte & 15], p);
+    }
+    acc = fmaf(p, float_at(absmax, n), acc);
+  }
+  return acc;
+}
+
+void scalar_gemm_nf4(const struct gemm_nf4 *g) {
+  for (size_t m = 0; m < g->M; m++) {
+    for (size_t n = 0; n < g->N; n++) {
+      float sum = nf4_sum(g, m, n);
+      if (g->bias) sum += g->bias[n];
       g->c[m * g->ldc + n] = act_of(g->act, sum);
     }
   }
@@ -297,18 +363,6 @@ static void scalar_unpack_i16(const int16_t *src, const float *scale, float *dst
   }
 }
 
-static void scalar_unpack_nib(const struct unpack_nib *u) {
-  size_t half = u->nr / 2;
-  for (size_t k = 0; k < u->K; k++) {
-    const float *absmax = u->absmax + (u->k0 + k) / u->block * u->nr;
-    for (size_t j = 0; j < half; j++) {
-      uint8_t code = u->codes[k * half + j];
-      u->dst[k * u->nr + j] = u->codebook[code & 15] * absmax[j];
-      u->dst[k * u->nr + half + j] = u->codebook[code >> 4] * absmax[half + j];
-    }
-  }
-}
-
 static bool scalar_supported(void) {
   return true;
 }
@@ -317,7 +371,7 @@ const struct kernels kernels_scalar = {
     .name = "scalar",
     .supported = scalar_supported,
     .f32_mr = 1,
-    .f32_nr = 32,
+    .f32_nr = F32_NR,
     .i8_mr = 1,
     .i8_nr = I8_NR,
     .i8_kg = I8_KG,
@@ -325,6 +379,8 @@ const struct kernels kernels_scalar = {
     .gemm_f32 = scalar_gemm_f32,
     .gemm_i8 = scalar_gemm_i8,
     .gemm_half = scalar_gemm_half,
+    .gemm_i4 = scalar_gemm_i4,
+    .gemm_nf4 = scalar_gemm_nf4,
     .quantize_u8 = scalar_quantize_u8,
     .quantize_u8_fixed = scalar_quantize_u8_fixed,
     .mark_outliers = scalar_mark_outliers,
@@ -336,6 +392,5 @@ const struct kernels kernels_scalar = {
     .act = scalar_act,
     .lstm = scalar_lstm,
     .unpack_i16 = scalar_unpack_i16,
-    .unpack_nib = scalar_unpack_nib,
     .transpose = scalar_transpose,
 };

@@ -10,6 +10,7 @@
 #include "base/size.h"
 
 enum { NAME_CAP = 512 };
+static const char packed_suffix[] = "_packed"; // int4's values, which have no tensor of the weight's own name
 
 enum part_type part_type_of(enum dtype d, bool *known) {
   *known = true;
@@ -20,13 +21,16 @@ enum part_type part_type_of(enum dtype d, bool *known) {
     case DTYPE_I8: return PART_I8;
     case DTYPE_U8: return PART_U8;
     case DTYPE_I16: return PART_I16;
+    case DTYPE_I32: return PART_I32;
+    case DTYPE_I64: return PART_I64;
     default: *known = false; return PART_F32;
   }
 }
 
 enum dtype dtype_of_part(enum part_type t) {
-  static const enum dtype types[] = {[PART_F32] = DTYPE_F32, [PART_F16] = DTYPE_F16, [PART_BF16] = DTYPE_BF16,
-                                     [PART_I8] = DTYPE_I8,   [PART_U8] = DTYPE_U8,   [PART_I16] = DTYPE_I16};
+  static const enum dtype types[] = {
+      [PART_F32] = DTYPE_F32, [PART_F16] = DTYPE_F16, [PART_BF16] = DTYPE_BF16, [PART_I8] = DTYPE_I8,
+      [PART_U8] = DTYPE_U8,   [PART_I16] = DTYPE_I16, [PART_I32] = DTYPE_I32,   [PART_I64] = DTYPE_I64};
   return types[t];
 }
 
@@ -164,6 +168,9 @@ static enum pare_status check_integer(const pare_model *m, const char *name, str
                      "%s: tensor %s: expected one F32 beside an I8 input_zero_point and a weight_scale per output",
                      t->file, t->name);
   }
+  if (find_part(m, name, "_g_idx"))
+    return error_set(err, PARE_DATA, "%s: tensor %s_g_idx: groups in another order than the inputs' are not read",
+                     m->path, name);
   return check_symmetric(m, name, err);
 }
 
@@ -212,9 +219,10 @@ static enum pare_status resolve_matrix(const pare_model *m, const struct arch_ro
     if (s || matched) return s;
   }
   const struct tensor *t = tensors_find(&m->tensors, w->name);
+  if (!t) t = find_part(m, w->name, packed_suffix);
   return error_set(err, PARE_DATA,
                    "%s: tensor %s: expected floats, or quantized values with their scales; found %s alone", t->file,
-                   w->name, dtype_name(t->dtype));
+                   t->name, dtype_name(t->dtype));
 }
 
 static enum pare_status resolve_vector(const pare_model *m, struct weight *w, struct pare_error *err) {
@@ -238,14 +246,16 @@ static enum pare_status resolve_vector(const pare_model *m, struct weight *w, st
   return PARE_OK;
 }
 
-// The table's own name, its alias, or where its copy lies; NULL when the file has none of them.
-static const char *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer,
-                             char *buffer) {
+// A tensor by the table's own name, its alias, or where its copy lies, into buffer; NULL when the file has none of
+// them.
+static const struct tensor *find_name(const pare_model *m, const char *prefix, const struct arch_row *row, size_t layer,
+                                      char *buffer) {
   const char *patterns[3] = {row->name, row->alias, row->copy};
   for (int i = 0; i < 3; i++) {
     if (!patterns[i] || !weights_name(buffer, NAME_CAP, prefix, row, patterns[i], layer)) continue;
     const struct tensor *t = tensors_find(&m->tensors, buffer);
-    if (t) return t->name;
+    if (!t && row->k != D_NONE) t = find_part(m, buffer, packed_suffix);
+    if (t) return t;
   }
   return NULL;
 }
@@ -255,13 +265,17 @@ static enum pare_status resolve_row(pare_model *m, const char *prefix, size_t in
   const struct arch_row *row = &m->arch->rows[index];
   if (!arch_row_used(row, &m->config)) return PARE_OK;
   char buffer[NAME_CAP];
-  w->name = find_name(m, prefix, row, layer, buffer);
+  const struct tensor *t = find_name(m, prefix, row, layer, buffer);
   arch_row_shape(row, &m->config, layer, &w->N, &w->K);
-  if (!w->name && row->optional) return PARE_OK;
-  if (!w->name) {
+  if (!t && row->optional) return PARE_OK;
+  if (!t) {
     weights_name(buffer, sizeof buffer, prefix, row, row->name, layer);
     return error_set(err, PARE_DATA, "%s: missing tensor %s (%zu x %zu)", m->path, buffer, w->N, w->K);
   }
+  bool plain = !strcmp(t->name, buffer);
+  w->own_name = plain ? NULL : strdup(buffer);
+  w->name = plain ? t->name : w->own_name;
+  if (!w->name) return error_no_memory(err);
   w->present = true;
   return row->k == D_NONE ? resolve_vector(m, w, err) : resolve_matrix(m, row, w, err);
 }
@@ -300,11 +314,15 @@ enum pare_status weights_resolve(pare_model *m, struct pare_error *err) {
   return s;
 }
 
+static void weight_free(struct weight *w) {
+  stored_free(&w->stored); // folded weights own their values
+  free(w->own_name);
+}
+
 void weights_free(pare_model *m) {
-  size_t rows = m->weights.row_count; // folded weights own their values
-  for (size_t i = 0; m->weights.global && i < rows; i++) stored_free(&m->weights.global[i].stored);
-  for (size_t i = 0; m->weights.layers && i < rows * arch_layers(&m->config); i++)
-    stored_free(&m->weights.layers[i].stored);
+  size_t rows = m->weights.row_count;
+  for (size_t i = 0; m->weights.global && i < rows; i++) weight_free(&m->weights.global[i]);
+  for (size_t i = 0; m->weights.layers && i < rows * arch_layers(&m->config); i++) weight_free(&m->weights.layers[i]);
   free(m->weights.global);
   free(m->weights.layers);
   arena_free(&m->memory);

@@ -15,18 +15,18 @@ struct quantize_job {
 };
 
 size_t nn_input_scratch_bytes(size_t rows, size_t K) {
-  return arena_need(rows * 2 * size_round_up(K, KERNEL_I8_KG_MAX)) + arena_need(rows * K) + 3 * arena_need(rows * 4);
+  return arena_need(rows * 2 * size_round_up(K, NIB_BLOCK)) + arena_need(rows * K) + 3 * arena_need(rows * 4);
 }
 
 struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, size_t bytes) {
   struct nn_input in = {.x = x, .rows = rows, .K = K, .B = rows};
   if (!bytes) return in;
-  assert(ctx->kernels->i8_kg <= KERNEL_I8_KG_MAX); // what nn_input_scratch_bytes counts on
+  assert(NIB_BLOCK % ctx->kernels->i8_kg == 0); // what nn_input_scratch_bytes counts on
   if (ctx->offsets && ctx->offsets[ctx->B] == rows) {
     in.offsets = ctx->offsets;
     in.B = ctx->B;
   }
-  in.q = arena_take(ctx->arena, rows * bytes * size_round_up(K, KERNEL_I8_KG_MAX));
+  in.q = arena_take(ctx->arena, rows * bytes * size_round_up(K, NIB_BLOCK));
   in.scale = arena_take(ctx->arena, rows * sizeof(float));
   in.zero = arena_take(ctx->arena, rows * sizeof(int32_t));
   in.mask = arena_take(ctx->arena, in.B * K); // B <= rows: every text has a row
@@ -102,7 +102,7 @@ static bool same_form(const struct activation *a, const struct activation *b) {
 void nn_input_quantize(struct nn_ctx *ctx, struct nn_input *in, const struct activation *form) {
   if (same_form(&in->form, form)) return;
   in->form = *form;
-  in->ldq = form->kind == ACTIVATION_BF16 ? 2 * in->K : size_round_up(in->K, ctx->kernels->i8_kg);
+  in->ldq = form->kind == ACTIVATION_BF16 ? 2 * in->K : size_round_up(in->K, NIB_BLOCK); // 8 bits, for any product
   struct quantize_job j = {ctx->kernels, in};
   if (form->kind == ACTIVATION_OUTLIER) {
     pool_run(ctx->pool, mark_columns, &j, in->B * size_ceil_div(in->K, COLUMNS_PER_JOB));

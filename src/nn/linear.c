@@ -3,8 +3,8 @@
 // give. Work is cut into (panel of outputs, block of rows) jobs, the blocks of a panel one after another, so that a
 // thread reads its panels once and in the order they lie in. A job computes its outputs whole, k ascending, so neither
 // the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
-// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats,
-// which the kernel widens in registers.
+// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats
+// and 4-bit codes, which the kernel widens in registers.
 #include <assert.h>
 
 #include "base/size.h"
@@ -110,6 +110,42 @@ static void integer_job(const struct linear_job *j, size_t panel, size_t m0, siz
   }
 }
 
+static void int4_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_i4 g = {.M = M,
+                      .N = size_min(j->nr, w->N - n0),
+                      .K = size_round_up(w->K, NIB_BLOCK),
+                      .a = j->in->q + m0 * j->in->ldq,
+                      .lda = j->in->ldq,
+                      .w = w->data + panel * w->panel_bytes,
+                      .ascale = j->in->scale + m0,
+                      .azero = j->in->zero + m0,
+                      .bias = j->bias ? j->bias + n0 : NULL,
+                      .act = j->act,
+                      .c = j->y + m0 * w->N + n0,
+                      .ldc = w->N};
+  j->k->gemm_i4(&g);
+}
+
+static void nf4_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  struct gemm_nf4 g = {.M = M,
+                       .N = size_min(j->nr, w->N - n0),
+                       .K = w->K,
+                       .a = j->in->x + m0 * j->in->K,
+                       .lda = j->in->K,
+                       .w = w->data + panel * w->panel_bytes,
+                       .codebook = nf4_codebook,
+                       .block = w->block,
+                       .c = j->y + m0 * w->N + n0,
+                       .ldc = w->N,
+                       .bias = j->bias ? j->bias + n0 : NULL,
+                       .act = j->act};
+  j->k->gemm_nf4(&g);
+}
+
 static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_t M, size_t thread) {
   const struct packed *w = j->w;
   size_t n0 = panel * j->nr;
@@ -180,11 +216,16 @@ static void run_job(void *context, size_t job, size_t thread) {
   const struct linear_job *j = context;
   size_t panel = job / j->row_blocks, m0 = job % j->row_blocks * j->row_block;
   size_t M = size_min(j->row_block, j->in->rows - m0);
-  if (j->w->encoding->integer) {
+  const struct encoding *e = j->w->encoding;
+  if (e == &encoding_int4) {
+    int4_job(j, panel, m0, M);
+  } else if (e == &encoding_nf4 || e == &encoding_nf4_dq) {
+    nf4_job(j, panel, m0, M);
+  } else if (e->integer) {
     integer_job(j, panel, m0, M, thread);
   } else if (j->w->input.kind == ACTIVATION_BF16) {
     bf16_job(j, panel, m0, M);
-  } else if (j->w->encoding == &encoding_f16 || j->w->encoding == &encoding_bf16) {
+  } else if (e == &encoding_f16 || e == &encoding_bf16) {
     half_job(j, panel, m0, M);
   } else {
     float_job(j, panel, m0, M, thread);

@@ -27,7 +27,8 @@ struct bag {
 
 // A weight as a model holds it.
 struct weight {
-  const char *name;     // the tensor's name in the file
+  const char *name;     // the tensor's name in the file, without what the encoding's parts add
+  char *own_name;       // owned: the name, where no tensor has just that; or NULL
   struct stored stored; // parts point into the file's mapping
   struct packed packed; // linear weights; data NULL for embeddings that are only looked up
   struct bag bag;       // weights of sets of features

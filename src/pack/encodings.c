@@ -8,7 +8,9 @@
 
 size_t part_type_bytes(enum part_type t) {
   switch (t) {
-    case PART_F32: return 4;
+    case PART_I64: return 8;
+    case PART_F32:
+    case PART_I32: return 4;
     case PART_F16:
     case PART_BF16:
     case PART_I16: return 2;
@@ -24,7 +26,7 @@ const struct encoding *const *encodings_all(size_t *count) {
   static const struct encoding *const all[] = {
       &encoding_sparse_f32,  &encoding_sparse_f16, &encoding_sparse_int16, &encoding_sparse_int8, &encoding_f32,
       &encoding_f16,         &encoding_bf16,       &encoding_int16,        &encoding_int8_static, &encoding_int8,
-      &encoding_int8_tensor, &encoding_llm_int8,   &encoding_nf4,          &encoding_nf4_dq};
+      &encoding_int8_tensor, &encoding_llm_int8,   &encoding_int4,         &encoding_nf4,         &encoding_nf4_dq};
   *count = sizeof all / sizeof all[0];
   return all;
 }

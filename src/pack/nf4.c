@@ -3,9 +3,8 @@
 // largest magnitude. nf4-dq quantizes those magnitudes again, to 8 bits of a dynamic map in blocks of 256 around their
 // mean ("double quantization"). Two codes a byte, the even element in the high nibble.
 //
-// Packed: panels of codes (K, nr / 2) and magnitudes (K / block, nr). When K is not a multiple of 64 blocks cross from
-// one row into the next; gcd(K, 64) still divides every crossing, so the panel keeps one magnitude per that many
-// weights.
+// Packed: kernel.h's panels (struct gemm_nf4). When K is not a multiple of 64 blocks cross from one row into the next;
+// gcd(K, 64) still divides every crossing, so the panel keeps one magnitude per that many weights.
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -13,10 +12,7 @@
 #include "base/size.h"
 #include "pack/pack.h"
 
-enum {
-  CODE_BYTES = 64, // of a row at a time
-  MAX_HALF = 32,   // the widest table packs 64 outputs
-};
+enum { MAX_NR = 64 };
 
 const float nf4_codebook[16] = {-1.0f,
                                 -0.6961928009986877f,
@@ -115,97 +111,89 @@ static size_t block_of(size_t K) {
   return g;
 }
 
+static size_t panel_bytes(size_t nr, size_t K) {
+  size_t block = block_of(K);
+  return size_ceil_div(K, nf4_unit(block)) * nf4_unit_bytes(nr, block);
+}
+
 static size_t packed_bytes(const struct kernels *k, size_t N, size_t K) {
-  size_t outputs = size_round_up(N, k->f32_nr);
-  return arena_need(outputs / 2 * K) + arena_need(outputs * (K / block_of(K)) * 4);
+  return arena_need(size_ceil_div(N, k->f32_nr) * panel_bytes(k->f32_nr, K));
+}
+
+// Where a panel holds the word of column n's k, and the magnitude that k has.
+static size_t word_at(size_t nr, size_t block, size_t n, size_t k) {
+  size_t unit = nf4_unit(block);
+  return k / unit * nf4_unit_bytes(nr, block) + (k % unit / NIB_BLOCK * nr + n) * sizeof(uint32_t);
+}
+static size_t absmax_at(size_t nr, size_t block, size_t n, size_t k) {
+  size_t unit = nf4_unit(block);
+  return k / unit * nf4_unit_bytes(nr, block) + unit / 2 * nr + (k % unit / block * nr + n) * sizeof(float);
 }
 
 static void pack(const struct kernels *k, const struct stored *s, struct arena *a, struct packed *out) {
-  size_t nr = k->f32_nr, half = nr / 2, block = block_of(s->K), panels = size_ceil_div(s->N, nr);
+  size_t nr = k->f32_nr, panels = size_ceil_div(s->N, nr), bytes = panel_bytes(nr, s->K);
   *out = (struct packed){.encoding = s->encoding,
                          .N = s->N,
                          .K = s->K,
                          .panels = panels,
-                         .panel_bytes = half * s->K,
-                         .data = arena_take(a, panels * half * s->K),
-                         .absmax = arena_take(a, panels * nr * (s->K / block) * 4),
-                         .block = block};
+                         .panel_bytes = bytes,
+                         .data = arena_take(a, panels * bytes),
+                         .block = block_of(s->K)};
 }
 
-// An even row of K codes, as bytes: those of rows n and n + half of the panel share one. Rows past N give 0.
-static void join_codes(const struct stored *s, size_t n, size_t half, size_t k0, size_t count, uint8_t *out) {
-  static const uint8_t none[CODE_BYTES];
-  const uint8_t *codes = (const uint8_t *)s->parts[0].data + k0 / 2;
-  const uint8_t *low = n < s->N ? codes + n * (s->K / 2) : none;
-  const uint8_t *high = n + half < s->N ? codes + (n + half) * (s->K / 2) : none;
-  for (size_t i = 0; i < count / 2; i++) {
-    out[2 * i] = (uint8_t)(low[i] >> 4 | (high[i] & 0xf0));
-    out[2 * i + 1] = (uint8_t)((low[i] & 15) | high[i] << 4);
+// Row n's words for k0 to k0 + count - 1. Rows of a multiple of 8 begin with a byte: there a word is 4 bytes, each with
+// its halves changed about.
+static void row_words(const struct stored *s, size_t n, size_t k0, size_t count, uint32_t *words) {
+  if (s->K % NIB_BLOCK == 0) {
+    memcpy(words, (const uint8_t *)s->parts[0].data + (n * s->K + k0) / 2, count / 2);
+    for (size_t i = 0; i < count / NIB_BLOCK; i++)
+      words[i] = (words[i] & 0x0f0f0f0f) << 4 | (words[i] >> 4 & 0x0f0f0f0f);
+    return;
   }
+  memset(words, 0, size_ceil_div(count, NIB_BLOCK) * sizeof *words);
+  for (size_t i = 0; i < count; i++)
+    words[i / NIB_BLOCK] |= (uint32_t)code_at(s, n * s->K + k0 + i) << 4 * (i % NIB_BLOCK);
 }
 
-static void pack_codes(const struct kernels *k, const struct stored *s, size_t n0, uint8_t *panel) {
-  size_t half = k->f32_nr / 2;
-  uint8_t rows[MAX_HALF][2 * CODE_BYTES];
-  assert(half <= MAX_HALF);
-  for (size_t k0 = 0; k0 < s->K; k0 += 2 * CODE_BYTES) {
-    size_t count = size_min(2 * CODE_BYTES, s->K - k0);
-    for (size_t j = 0; j < half; j++) join_codes(s, n0 + j, half, k0, count, rows[j]);
-    k->transpose(&(struct transpose){.size = 1,
-                                     .rows = half,
-                                     .columns = count,
-                                     .src = rows[0],
-                                     .src_stride = sizeof rows[0],
-                                     .dst = panel + k0 * half,
-                                     .dst_stride = half});
+// The k of one unit from k0 on. Outputs past N, and k past K, decode to -1 * 0: harmless and never written out.
+static void pack_unit(const struct kernels *k, const struct stored *s, size_t n0, size_t k0, uint8_t *unit_start) {
+  uint32_t words[MAX_NR][NF4_BLOCK / NIB_BLOCK] = {{0}};
+  size_t nr = k->f32_nr, block = block_of(s->K), unit = nf4_unit(block), count = size_min(unit, s->K - k0);
+  size_t rows = size_min(nr, s->N - n0);
+  assert(nr <= MAX_NR);
+  for (size_t j = 0; j < rows; j++) row_words(s, n0 + j, k0, count, words[j]);
+  k->transpose(&(struct transpose){.size = sizeof(uint32_t),
+                                   .rows = nr,
+                                   .columns = unit / NIB_BLOCK,
+                                   .src = (const uint8_t *)words[0],
+                                   .src_stride = sizeof words[0],
+                                   .dst = unit_start,
+                                   .dst_stride = nr * sizeof(uint32_t)});
+  uint8_t *absmax = unit_start + unit / 2 * nr;
+  for (size_t i = 0; i < unit; i += block) {
+    float row[MAX_NR] = {0};
+    for (size_t j = 0; i < count && j < rows; j++) row[j] = nf4_absmax(s, ((n0 + j) * s->K + k0 + i) / NF4_BLOCK);
+    memcpy(absmax + i / block * nr * sizeof *row, row, nr * sizeof *row);
   }
-}
-
-// Rows that begin in the middle of a byte, one code at a time.
-static void pack_odd_codes(const struct kernels *k, const struct stored *s, size_t n0, uint8_t *panel) {
-  size_t nr = k->f32_nr, half = nr / 2, K = s->K;
-  memset(panel, 0, half * K);
-  for (size_t j = 0; j < size_min(nr, s->N - n0); j++)
-    for (size_t kk = 0; kk < K; kk++)
-      panel[kk * half + j % half] |= (uint8_t)(code_at(s, (n0 + j) * K + kk) << (j < half ? 0 : 4));
 }
 
 static void pack_panels(const struct kernels *k, const struct stored *s, const struct packed *w, size_t first,
                         size_t end) {
-  size_t nr = k->f32_nr, K = s->K, blocks = K / w->block;
+  size_t unit = nf4_unit(w->block), unit_bytes = nf4_unit_bytes(k->f32_nr, w->block);
   for (size_t p = first; p < end; p++) {
-    (K % 2 ? pack_odd_codes : pack_codes)(k, s, p * nr, packed_panel(w, p));
-    float *absmax = (float *)(uintptr_t)w->absmax + p * blocks * nr;
-    for (size_t j = 0; j < nr; j++) {
-      size_t n = p * nr + j;
-      // Outputs past N decode to -1 * 0: harmless and never written out.
-      for (size_t b = 0; b < blocks; b++)
-        absmax[b * nr + j] = n < s->N ? nf4_absmax(s, (n * K + b * w->block) / NF4_BLOCK) : 0;
-    }
+    uint8_t *panel = packed_panel(w, p);
+    for (size_t k0 = 0; k0 < s->K; k0 += unit) pack_unit(k, s, p * k->f32_nr, k0, panel + k0 / unit * unit_bytes);
   }
 }
 
-static void unpack_panel(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn,
-                         float *out) {
-  size_t nr = k->f32_nr;
-  struct unpack_nib u = {.codes = w->data + panel * w->panel_bytes + k0 * (nr / 2),
-                         .absmax = w->absmax + panel * (w->K / w->block) * nr,
-                         .codebook = nf4_codebook,
-                         .k0 = k0,
-                         .K = kn,
-                         .nr = nr,
-                         .block = w->block,
-                         .dst = out};
-  k->unpack_nib(&u);
-}
-
 static void packed_row(const struct kernels *k, const struct packed *w, size_t n, float *out) {
-  size_t nr = k->f32_nr, half = nr / 2, panel = n / nr, j = n % nr;
-  const uint8_t *codes = w->data + panel * w->panel_bytes;
+  const uint8_t *panel = w->data + n / k->f32_nr * w->panel_bytes;
   for (size_t kk = 0; kk < w->K; kk++) {
-    uint8_t byte = codes[kk * half + j % half];
-    float absmax = w->absmax[(panel * (w->K / w->block) + kk / w->block) * nr + j];
-    out[kk] = nf4_codebook[j < half ? byte & 15 : byte >> 4] * absmax;
+    uint32_t word;
+    float absmax;
+    memcpy(&word, panel + word_at(k->f32_nr, w->block, n % k->f32_nr, kk), sizeof word);
+    memcpy(&absmax, panel + absmax_at(k->f32_nr, w->block, n % k->f32_nr, kk), sizeof absmax);
+    out[kk] = nf4_codebook[word >> 4 * (kk % NIB_BLOCK) & 15] * absmax;
   }
 }
 
@@ -215,7 +203,6 @@ const struct encoding encoding_nf4 = {.name = "nf4",
                                       .packed_bytes = packed_bytes,
                                       .pack = pack,
                                       .pack_panels = pack_panels,
-                                      .unpack_panel = unpack_panel,
                                       .packed_row = packed_row};
 const struct encoding encoding_nf4_dq = {.name = "nf4-dq",
                                          .layout = layout_dq,
@@ -223,5 +210,4 @@ const struct encoding encoding_nf4_dq = {.name = "nf4-dq",
                                          .packed_bytes = packed_bytes,
                                          .pack = pack,
                                          .pack_panels = pack_panels,
-                                         .unpack_panel = unpack_panel,
                                          .packed_row = packed_row};

@@ -16,7 +16,7 @@
 
 enum { PACK_MAX_PARTS = 6, PACK_MAX_RANK = 2 };
 #define PACK_ANY SIZE_MAX // as the one dimension of a part: as long as the file has it
-enum part_type { PART_F32, PART_F16, PART_BF16, PART_I8, PART_U8, PART_I16 };
+enum part_type { PART_F32, PART_F16, PART_BF16, PART_I8, PART_U8, PART_I16, PART_I32, PART_I64 };
 size_t part_type_bytes(enum part_type t);
 
 struct encoding;
@@ -65,10 +65,9 @@ struct packed {
   size_t N, K;
   size_t panel_bytes, panels; // panel p holds outputs [p * nr, (p + 1) * nr)
   const uint8_t *data;
-  const float *scale;  // int8, int16: (panels * nr), 0 beyond N
-  const int32_t *sum;  // int8: (panels * nr)
-  const float *absmax; // nf4: (panels, K / block, nr)
-  size_t block;        // nf4: weights per absmax along k
+  const float *scale; // int8, int16: (panels * nr), 0 beyond N
+  const int32_t *sum; // int8: (panels * nr)
+  size_t block;       // nf4: weights per magnitude along k
   struct activation input;
 };
 // Bytes a value of the input takes in the form the weight wants; 0: none but f32.
@@ -78,7 +77,7 @@ static inline size_t packed_input_bytes(const struct packed *w) {
 
 struct encoding {
   const char *name; // "f32", "int8", "nf4" ...
-  bool integer;     // activations are quantized to u8 and gemm_i8 runs
+  bool integer;     // activations are quantized to u8, and gemm_i8 or gemm_i4 runs
   // Shape of each part for an (N, K) weight: fills parts (data NULL) and returns their number. What a reader expects to
   // find.
   size_t (*layout)(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]);
@@ -102,8 +101,8 @@ struct encoding {
 
 const struct encoding *const *encodings_all(size_t *count);
 extern const struct encoding encoding_f32, encoding_f16, encoding_bf16, encoding_int16, encoding_int8,
-    encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_nf4, encoding_nf4_dq, encoding_sparse_f32,
-    encoding_sparse_f16, encoding_sparse_int16, encoding_sparse_int8;
+    encoding_int8_tensor, encoding_int8_static, encoding_llm_int8, encoding_int4, encoding_nf4, encoding_nf4_dq,
+    encoding_sparse_f32, encoding_sparse_f16, encoding_sparse_int16, encoding_sparse_int8;
 
 // The tensor that holds a part of weight `name`; false when it does not fit in cap bytes.
 bool part_tensor_name(char *out, size_t cap, const char *name, const char *suffix);

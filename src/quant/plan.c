@@ -87,19 +87,20 @@ static enum pare_status check_rule(const struct planner *p, const struct rule *r
                    wanted->name);
 }
 
-static const struct scheme *portable_scheme(const struct planner *p, const struct arch_row *row) {
+static const struct scheme *portable_scheme(const struct planner *p, const struct arch_row *row, size_t K) {
   const struct scheme *wanted = p->plan->scheme;
   if (wanted->method == &method_cast) return wanted;
   if (row->role == ROLE_EMBEDDING) return p->f16;
   if (is_bitsandbytes(wanted))
     return row->head && row->bare ? p->f16 : wanted; // transformers skips heads, so name no exceptions
+  if (wanted->encoding == &encoding_int4 && K % I4_GROUP) return p->f16; // compressed-tensors' groups are whole
   return row->role == ROLE_CONV1D ? p->f16 : wanted;
 }
 
-static void choose(struct planner *p, const struct arch_row *row, const char *name, struct plan_item *item) {
-  const struct scheme_choice *kept = rule_for(p, name), *choice = kept ? kept : &p->wanted;
+static void choose(struct planner *p, const struct arch_row *row, const struct weight *w, struct plan_item *item) {
+  const struct scheme_choice *kept = rule_for(p, w->name), *choice = kept ? kept : &p->wanted;
   item->scheme = choice->scheme;
-  if (p->plan->portable && choice->scheme == p->plan->scheme) item->scheme = portable_scheme(p, row);
+  if (p->plan->portable && choice->scheme == p->plan->scheme) item->scheme = portable_scheme(p, row, w->K);
   if (item->scheme->encoding == &encoding_int8_static && !weights_is_linear(row, &p->model->config))
     item->scheme = p->int8;
   if (row->role == ROLE_LINEAR || row->role == ROLE_CONV1D || row->role == ROLE_BAG) item->prune = choice->prune;
@@ -120,7 +121,7 @@ static void add_item(void *context, const struct arch_row *row, const struct wei
   if (row->k == D_NONE) {
     item->vector = vector_encoding(p, w);
   } else {
-    choose(p, row, w->name, item);
+    choose(p, row, w, item);
   }
 }
 

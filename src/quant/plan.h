@@ -24,7 +24,8 @@ struct plan {
 
 // Rules: --keep first (REGEX=SCHEME on tensor names, first match; when portable, f16 or the scheme itself, which then
 // still yields to what follows); then, when portable, what the other tool cannot hold is f16: embeddings, output heads
-// under nf4 and llm-int8, and all of GPT-2's Conv1D under int8; else the scheme, for every matrix. Tables that are only
+// under nf4 and llm-int8, all of GPT-2's Conv1D under int8 and int4, and rows of no whole groups under int4; else the
+// scheme, for every matrix. Tables that are only
 // looked up have no input to calibrate: int8-static leaves them int8. Pruning is for linear layers' own weights.
 enum pare_status plan_make(const pare_model *m, const struct pare_quantize_options *options, struct plan *out,
                            struct pare_error *err);

@@ -3,6 +3,8 @@
 //   int8, int16   scale = max |w| of the output channel / 127 (32767), q = round(w / scale), half to even
 //   int8-tensor   the same with one scale for the tensor
 //   int8-static   as int8; the range of its input is calibrate.c's to fill in
+//   int4          scale = max |w| of the group of 128 / 7.5, q = round(w / scale clamped to [-8, 7]), half to even:
+//                 compressed-tensors' bytes
 //   llm-int8      w rounded to f16 first, q = round(w * ((1 / max |w|) * 127)): bitsandbytes' bytes
 //   nf4, nf4-dq   bitsandbytes' blockwise NF4: magnitude of each 64 weights, code = bounds below w / magnitude (a tie
 //   takes the
@@ -86,6 +88,32 @@ static enum pare_status llm_int8(const struct kernels *k, const struct stored *s
       return error_set(err, PARE_DATA, "tensor %s: row %zu holds a value that f16 cannot hold", name, n);
     float inverse = 1.0f / magnitude[n] * 127.0f; // in this order
     for (size_t i = 0; i < out->K; i++) q[i] = magnitude[n] > 0 ? (int8_t)rintf(row[i] * inverse) : 0;
+  }
+  return PARE_OK;
+}
+
+static const float INT4_EMPTY_SCALE = 0x1p-23f; // of the reference: of a group of zeros
+
+static enum pare_status int4(const struct kernels *k, const struct stored *source, const char *name, float *row,
+                             struct stored *out, struct pare_error *err) {
+  size_t K = out->K, groups = out->parts[1].shape[1], word_bytes = out->parts[0].shape[1] * 4;
+  float *scale = part_floats(out, 1);
+  int64_t shape[2] = {(int64_t)out->N, (int64_t)K};
+  memcpy((void *)(uintptr_t)out->parts[2].data, shape, sizeof shape);
+  for (size_t n = 0; n < out->N; n++) {
+    uint8_t *codes = (uint8_t *)out->owned + n * word_bytes;
+    stored_row(k, source, n, row);
+    for (size_t i = 0; i < K; i++) {
+      float *s = &scale[n * groups + i / I4_GROUP];
+      if (i % I4_GROUP == 0) {
+        float m = row_max(row + i, size_min(I4_GROUP, K - i));
+        enum pare_status status = check_finite(name, m, err);
+        if (status) return status;
+        *s = m / 7.5f > 0 ? m / 7.5f : INT4_EMPTY_SCALE;
+      }
+      float v = row[i] / *s; // +-7.5 at most, but for what rounding a subnormal scale does
+      codes[i / 2] |= (uint8_t)((int)rintf(v < -8 ? -8 : v > 7 ? 7 : v) + 8) << i % 2 * 4;
+    }
   }
   return PARE_OK;
 }
@@ -178,7 +206,7 @@ static enum pare_status quantize(const struct kernels *k, const struct stored *s
   if (e == &encoding_nf4 || e == &encoding_nf4_dq) return nf4(k, source, name, out, err);
   float *row = malloc(source->K * sizeof(float));
   if (!row) return error_no_memory(err);
-  s = (e == &encoding_llm_int8 ? llm_int8 : integers)(k, source, name, row, out, err);
+  s = (e == &encoding_llm_int8 ? llm_int8 : e == &encoding_int4 ? int4 : integers)(k, source, name, row, out, err);
   free(row);
   return s;
 }

@@ -119,24 +119,27 @@ static json_t *bitsandbytes_config(const struct plan *p) {
 }
 
 static json_t *compressed_tensors_config(const pare_model *m, const struct plan *p) {
-  const char *strategy = p->scheme->encoding == &encoding_int8_tensor ? "tensor" : "channel";
+  bool int4 = p->scheme->encoding == &encoding_int4;
+  const char *strategy = int4 ? "group" : p->scheme->encoding == &encoding_int8_tensor ? "tensor" : "channel";
+  const char *format = int4 ? "pack-quantized" : "int-quantized";
   json_t *ignore = json_array();
   for (size_t i = 0; i < p->count; i++) {
     const struct plan_item *item = &p->items[i];
-    // A tied output has no tensor of its own, yet the other tool would look for one in 8 bits.
+    // A tied output has no tensor of its own, yet the other tool would look for a quantized one.
     if (item->row->tied_output && weights_is_linear(item->row, &m->config))
       json_array_append_new(ignore, json_string("lm_head"));
     if (item->row->role != ROLE_LINEAR || !item->scheme || item->scheme->method != &method_cast) continue;
     json_array_append_new(ignore, json_stringn(item->weight->name, strlen(item->weight->name) - strlen(".weight")));
   }
-  json_t *weights = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
-                              strategy, "dynamic", 0);
+  json_t *weights = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", int4 ? 4 : 8, "type", "int", "symmetric", 1,
+                              "strategy", strategy, "dynamic", 0);
+  if (int4) json_object_set_new(weights, "group_size", json_integer(I4_GROUP));
   bool fixed = p->scheme->encoding == &encoding_int8_static;
   json_t *inputs = json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8, "type", "int", "symmetric", 0, "strategy",
                              fixed ? "tensor" : "token", "dynamic", !fixed);
-  json_t *group = json_pack("{s:[s], s:s, s:o, s:o}", "targets", "Linear", "format", "int-quantized", "weights",
-                            weights, "input_activations", inputs);
-  return json_pack("{s:s, s:s, s:s, s:o, s:{s:o}}", "quant_method", "compressed-tensors", "format", "int-quantized",
+  json_t *group = json_pack("{s:[s], s:s, s:o, s:o}", "targets", "Linear", "format", format, "weights", weights,
+                            "input_activations", inputs);
+  return json_pack("{s:s, s:s, s:s, s:o, s:{s:o}}", "quant_method", "compressed-tensors", "format", format,
                    "quantization_status", "compressed", "ignore", ignore, "config_groups", "group_0", group);
 }
 

@@ -20,7 +20,7 @@ static const struct scheme schemes[] = {
     {"llm-int8", &encoding_llm_int8, &method_rtn, 8, "llm-int8", "rtn", "hf", false},
     {"nf4", &encoding_nf4, &method_rtn, 4.5, "nf4", "rtn", "hf", false},
     {"nf4-dq", &encoding_nf4_dq, &method_rtn, 4.127, "nf4-dq", "rtn", "hf", false},
-    {"int4", NULL, NULL, 4.25, "int4", "rtn", "", false},
+    {"int4", &encoding_int4, &method_rtn, 4.25, "int4", "rtn", "hf", false},
     {"int4:gptq", NULL, NULL, 4.25, "int4", "gptq", "", true},
     {"int4:awq", NULL, NULL, 4.25, "int4", "awq", "", true},
     {"q8_0", NULL, NULL, 8.5, "q8_0", "rtn", "", false},

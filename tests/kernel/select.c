@@ -25,9 +25,10 @@ static void test_tables_are_complete(void **state) {
     assert_string_equal(t->name, names[i]);
     assert_true(t->supported && t->gemm_f32 && t->gemm_i8 && t->gemm_half && t->quantize_u8 && t->layernorm);
     assert_true(t->softmax_exp && t->div && t->add && t->act && t->lstm);
-    assert_true(t->unpack_i16 && t->unpack_nib && t->quantize_u8_fixed && t->mark_outliers && t->quantize_s8);
+    assert_true(t->unpack_i16 && t->gemm_i4 && t->gemm_nf4 && t->quantize_u8_fixed && t->mark_outliers &&
+                t->quantize_s8);
     assert_true(t->f32_mr > 0 && t->i8_mr > 0 && t->i8_nr > 0 && t->i8_kg > 0 && t->i8_kg <= KERNEL_I8_KG_MAX);
-    assert_int_equal(t->f32_nr % 32, 0); // 4-bit panels are this wide, and unpack_nib takes multiples of 32
+    assert_int_equal(t->f32_nr % 32, 0);
     assert_int_equal(t->bf16_dot, t->gemm_bf16 != NULL);
     assert_int_equal(t->bf16_dot, t->round_bf16 != NULL);
     assert_int_equal(t->bf16_dot, strcmp(t->name, "avx512_bf16") == 0);

@@ -73,11 +73,44 @@ static void plain_words(const struct stored *s, size_t nr, size_t group, uint8_t
              size);
 }
 
-static void plain_codes(const struct stored *s, size_t nr, uint8_t *panels, size_t panel_bytes) {
-  size_t half = nr / 2;
+static void put_nibble(uint8_t *bytes, size_t i, uint8_t code) {
+  bytes[i / 2] |= (uint8_t)(code << i % 2 * 4);
+}
+
+// kernel.h's panels for gemm_nf4.
+static void plain_nf4(const struct stored *s, size_t nr, size_t block, uint8_t *panels, size_t panel_bytes) {
+  size_t unit = nf4_unit(block);
   for (size_t n = 0; n < s->N; n++)
-    for (size_t k = 0; k < s->K; k++)
-      panels[n / nr * panel_bytes + k * half + n % half] |= (uint8_t)(code_at(s, n, k) << (n % nr < half ? 0 : 4));
+    for (size_t k = 0; k < s->K; k++) {
+      uint8_t *start = panels + n / nr * panel_bytes + k / unit * nf4_unit_bytes(nr, block);
+      put_nibble(start + (k % unit / 8 * nr + n % nr) * 4, k % 8, code_at(s, n, k));
+      float absmax = nf4_absmax(s, (n * s->K + k) / NF4_BLOCK);
+      memcpy(start + unit / 2 * nr + (k % unit / block * nr + n % nr) * 4, &absmax, 4);
+    }
+}
+
+// kernel.h's panels for gemm_i4.
+static void plain_int4(const struct stored *s, size_t nr, uint8_t *panels, size_t panel_bytes) {
+  size_t words = size_ceil_div(s->K, 8), groups = size_ceil_div(s->K, I4_GROUP);
+  for (size_t n = 0; n < s->N; n++)
+    for (size_t k = 0; k < s->K; k++) {
+      size_t g = k / I4_GROUP, kn = size_min(I4_GROUP, size_round_up(s->K, 8) - g * I4_GROUP), i = k % I4_GROUP;
+      uint8_t *start = panels + n / nr * panel_bytes + g * i4_group_bytes(nr, I4_GROUP), *tail = start + kn / 2 * nr;
+      uint8_t byte = ((const uint8_t *)s->parts[0].data)[n * words * 4 + k / 2];
+      int value = (k % 2 ? byte >> 4 : byte & 15) - 8;
+      put_nibble(start + (i / 8 * nr + n % nr) * 4, i % 4 * 2 + i % 8 / 4, (uint8_t)(value & 15));
+      memcpy(tail + n % nr * 4, (const uint8_t *)s->parts[1].data + (n * groups + g) * 4, 4);
+      int16_t sum;
+      memcpy(&sum, tail + nr * 4 + n % nr * 2, 2);
+      sum = (int16_t)(sum + value);
+      memcpy(tail + nr * 4 + n % nr * 2, &sum, 2);
+    }
+}
+
+static size_t int4_panel_bytes(size_t nr, size_t K) {
+  size_t bytes = 0;
+  for (size_t k = 0; k < K; k += I4_GROUP) bytes += i4_group_bytes(nr, size_min(I4_GROUP, size_round_up(K, 8) - k));
+  return bytes;
 }
 
 static void check_scales(const struct kernels *k, const struct stored *s, const struct packed *w) {
@@ -93,28 +126,23 @@ static void check_scales(const struct kernels *k, const struct stored *s, const 
   }
 }
 
-static void check_absmax(const struct kernels *k, const struct stored *s, const struct packed *w) {
-  size_t nr = k->f32_nr, blocks = s->K / w->block;
-  assert_true(s->K % w->block == 0 && NF4_BLOCK % w->block == 0);
-  for (size_t n = 0; n < w->panels * nr; n++)
-    for (size_t i = 0; i < s->K; i++) {
-      float want = n < s->N ? nf4_absmax(s, (n * s->K + i) / NF4_BLOCK) : 0;
-      assert_memory_equal(&w->absmax[(n / nr * blocks + i / w->block) * nr + n % nr], &want, 4);
-    }
-}
-
 static void check(const struct kernels *k, const struct stored *s, const struct packed *w) {
   const struct encoding *e = s->encoding;
-  bool codes = e == &encoding_nf4 || e == &encoding_nf4_dq;
-  size_t nr = e->integer ? k->i8_nr : k->f32_nr, group = 1;
+  bool nf4 = e == &encoding_nf4 || e == &encoding_nf4_dq, int4 = e == &encoding_int4;
+  size_t nr = e->integer ? k->i8_nr : k->f32_nr, group = 1, unit = nf4_unit(size_max(w->block, 1));
   if (e->integer) group = k->i8_kg;
   if (w->input.kind == ACTIVATION_BF16) group = 2;
   assert_int_equal(w->panels, size_ceil_div(s->N, nr));
-  assert_int_equal(w->panel_bytes, codes ? nr / 2 * s->K : nr * size_round_up(s->K, group) * value_bytes(s));
+  if (nf4) assert_true(s->K % w->block == 0 && NF4_BLOCK % w->block == 0);
+  assert_int_equal(w->panel_bytes, nf4    ? size_ceil_div(s->K, unit) * nf4_unit_bytes(nr, w->block)
+                                   : int4 ? int4_panel_bytes(nr, s->K)
+                                          : nr * size_round_up(s->K, group) * value_bytes(s));
   uint8_t *want = calloc(w->panels, w->panel_bytes);
   assert_non_null(want);
-  if (codes) {
-    plain_codes(s, nr, want, w->panel_bytes);
+  if (nf4) {
+    plain_nf4(s, nr, w->block, want, w->panel_bytes);
+  } else if (int4) {
+    plain_int4(s, nr, want, w->panel_bytes);
   } else {
     plain_words(s, nr, group, want, w->panel_bytes);
   }
@@ -123,11 +151,7 @@ static void check(const struct kernels *k, const struct stored *s, const struct 
       fail_msg("%s, %s, %zu x %zu%s: byte %zu of panel %zu is %02x, expected %02x", k->name, e->name, s->N, s->K,
                s->transposed ? " transposed" : "", i % w->panel_bytes, i / w->panel_bytes, w->data[i], want[i]);
   free(want);
-  if (codes) {
-    check_absmax(k, s, w);
-  } else {
-    check_scales(k, s, w);
-  }
+  if (!nf4 && !int4) check_scales(k, s, w);
 }
 
 struct job {
@@ -160,9 +184,10 @@ static void check_weight(const struct encoding *e, size_t N, size_t K, bool tran
 }
 
 static void check_all(size_t threads) {
-  static const struct encoding *const dense[] = {
-      &encoding_f32,         &encoding_f16,         &encoding_bf16,     &encoding_int16, &encoding_int8,
-      &encoding_int8_tensor, &encoding_int8_static, &encoding_llm_int8, &encoding_nf4,   &encoding_nf4_dq};
+  static const struct encoding *const dense[] = {&encoding_f32,         &encoding_f16,      &encoding_bf16,
+                                                 &encoding_int16,       &encoding_int8,     &encoding_int8_tensor,
+                                                 &encoding_int8_static, &encoding_llm_int8, &encoding_int4,
+                                                 &encoding_nf4,         &encoding_nf4_dq};
   struct pool *pool;
   struct rng r;
   rng_seed(&r, TEST_SEED);

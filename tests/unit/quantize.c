@@ -62,12 +62,20 @@ static float integer_value(double w, double max, float limit) {
   return nearbyintf((float)w / scale) * scale;
 }
 
+static float int4_value(double w, double max) {
+  float scale = (float)max / 7.5f;
+  if (!(scale > 0)) scale = 0x1p-23f;
+  return nearbyintf(fminf(fmaxf((float)w / scale, -8), 7)) * scale;
+}
+
 static float formula(const char *scheme, const struct source_matrix *s, size_t n, size_t k) {
   double w = s->w[n * s->K + k];
   if (!strcmp(scheme, "f32")) return (float)w;
   if (!strcmp(scheme, "f16")) return (float)nearest(w, 10, -14);
   if (!strcmp(scheme, "bf16")) return (float)nearest(w, 7, -126);
   if (!strcmp(scheme, "int8-tensor")) return integer_value(w, largest(s->w, s->N * s->K), 127);
+  size_t first = k / 128 * 128, left = s->K - first;
+  if (!strcmp(scheme, "int4")) return int4_value(w, largest(s->w + n * s->K + first, left < 128 ? left : 128));
   return integer_value(w, largest(s->w + n * s->K, s->K), strcmp(scheme, "int16") ? 127 : 32767);
 }
 
@@ -108,7 +116,7 @@ static void stored_values_follow_the_formulas(void **state) {
   (void)state;
   static const char *const goldens[] = {"models/gpt2-cls", "models/gpt2-lm-sharded", "models/bert",
                                         "models/distilbert"};
-  static const char *const schemes[] = {"f32", "f16", "bf16", "int16", "int8", "int8-tensor"};
+  static const char *const schemes[] = {"f32", "f16", "bf16", "int16", "int8", "int8-tensor", "int4"};
   for (size_t g = 0; g < 4; g++) {
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
       struct model_files *f = files_open(goldens[g]);
@@ -247,9 +255,9 @@ static void an_answer_that_is_no_number_is_refused(void **state) {
 
 static void extreme_values_survive(void **state) {
   (void)state;
-  static const char *const schemes[] = {"f16", "bf16", "int16", "int8", "int8-tensor", "nf4", "nf4-dq"};
+  static const char *const schemes[] = {"f16", "bf16", "int16", "int8", "int8-tensor", "int4", "nf4", "nf4-dq"};
   static const float values[] = {0, 1e-45f, 1e-38f, 1e-30f, 1e18f};
-  for (size_t s = 0; s < 7; s++) {
+  for (size_t s = 0; s < 8; s++) {
     for (size_t v = 0; v < 5; v++) {
       if (s == 0 && v == 4) continue; // beyond f16
       struct model_files *f = files_open("models/distilbert");
@@ -299,8 +307,8 @@ static void a_larger_file_is_not_written(void **state) {
 
 static void a_dry_run_writes_nothing_and_tells_the_size(void **state) {
   (void)state;
-  static const char *const schemes[] = {"f32", "f16", "int16", "int8", "nf4", "nf4-dq"};
-  for (size_t i = 0; i < 6; i++) {
+  static const char *const schemes[] = {"f32", "f16", "int16", "int8", "int4", "nf4", "nf4-dq"};
+  for (size_t i = 0; i < 7; i++) {
     struct model_files *f = files_open("models/gpt2-lm-untied");
     struct pare_quantize_options options = {.scheme = schemes[i], .dry_run = true};
     json_t *dry = quantize_into(&engine, f, &options), *real;

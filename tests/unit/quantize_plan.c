@@ -174,6 +174,14 @@ static void portable_int8(void **state) {
               "float16", COMPRESSED("tensor", "[]"));
 }
 
+// Rows of 36 and 52 hold no whole group of 128, and Conv1D is no Linear.
+static void portable_int4_holds_whole_groups(void **state) {
+  (void)state;
+  struct pare_quantize_options options = {.scheme = "int4", .portable = true};
+  config_says(written("models/distilbert", &options, EXPECT({"", "f16"})), "float16", NULL);
+  config_says(written("models/gpt2-cls", &options, EXPECT({"", "f16"})), "float16", NULL);
+}
+
 static void portable_nf4(void **state) {
   (void)state;
   struct pare_quantize_options options = {.scheme = "nf4", .portable = true};
@@ -233,7 +241,7 @@ static void schemes_are_checked(void **state) {
     const char *scheme, *needle;
     enum pare_status status;
   } cases[] = {{NULL, "no scheme", PARE_USAGE},
-               {"int7", "int8-tensor, int8-static, llm-int8, nf4, nf4-dq", PARE_USAGE},
+               {"int7", "int8-tensor, int8-static, llm-int8, nf4, nf4-dq, int4", PARE_USAGE},
                {"int4:gptq", "int4:gptq is not built yet", PARE_UNAVAILABLE},
                {"int8-static", "needs texts to calibrate on", PARE_USAGE},
                {"int8+prune=1.5", "between 0 and 1", PARE_USAGE},
@@ -297,6 +305,7 @@ int main(void) {
       cmocka_unit_test(the_first_keep_rule_that_matches_wins),
       cmocka_unit_test(broken_keep_rules_are_refused),
       cmocka_unit_test(portable_int8),
+      cmocka_unit_test(portable_int4_holds_whole_groups),
       cmocka_unit_test(portable_nf4),
       cmocka_unit_test(portable_keeps_f16_only),
       cmocka_unit_test(int16_has_no_portable_form),
