@@ -119,13 +119,22 @@ static inline float v16_fold_min(struct v16 x) {
   return _mm_cvtss_f32(_mm_min_ss(x2, _mm_movehdup_ps(x2)));
 }
 
-// Values are integers in [0, 255], so neither pack saturates. packus works within 128-bit halves; the last step orders
-// them.
-static inline void v16_store_u8(uint8_t *q, struct v16 x) {
-  __m256i words = _mm256_packus_epi32(_mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi));
-  words = _mm256_permute4x64_epi64(words, 0xd8); // 0 2 1 3
+// 16 integers, cut to [0, 255] by the packs' saturation; the pack of 32 bits works within 128-bit halves, which
+// the permutation orders.
+static inline void lanes_store_u8(uint8_t *q, __m256i lo, __m256i hi) {
+  __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xd8); // 0 2 1 3
   __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128((__m128i *)q, bytes);
+}
+// Values are integers in [0, 255].
+static inline void v16_store_u8(uint8_t *q, struct v16 x) {
+  lanes_store_u8(q, _mm256_cvttps_epi32(x.lo), _mm256_cvttps_epi32(x.hi));
+}
+// x rounded half to even, plus zero, cut to [0, 255]; |x| + zero < 2^31.
+static inline void v16_store_near_u8(uint8_t *q, struct v16 x, int32_t zero) {
+  __m256i shift = _mm256_set1_epi32(zero);
+  lanes_store_u8(q, _mm256_add_epi32(_mm256_cvtps_epi32(x.lo), shift),
+                 _mm256_add_epi32(_mm256_cvtps_epi32(x.hi), shift));
 }
 
 // Rounded to f16, half to even, and widened again.

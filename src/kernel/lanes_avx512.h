@@ -111,6 +111,11 @@ static inline float v16_fold_min(struct v16 x) {
 static inline void v16_store_u8(uint8_t *q, struct v16 x) {
   _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x.v)));
 }
+// x rounded half to even, plus zero, cut to [0, 255]; |x| + zero < 2^31.
+static inline void v16_store_near_u8(uint8_t *q, struct v16 x, int32_t zero) {
+  __m512i code = _mm512_add_epi32(_mm512_cvtps_epi32(x.v), _mm512_set1_epi32(zero));
+  _mm_storeu_si128((__m128i *)q, _mm512_cvtusepi32_epi8(_mm512_max_epi32(code, _mm512_setzero_si512())));
+}
 
 // Rounded to f16, half to even, and widened again.
 static inline struct v16 v16_round_f16(struct v16 x) {

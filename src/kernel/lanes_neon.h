@@ -138,6 +138,15 @@ static inline uint8x16_t lanes_narrow(uint32x4_t q0, uint32x4_t q1, uint32x4_t q
 static inline void v16_store_u8(uint8_t *q, struct v16 x) {
   vst1q_u8(q, lanes_narrow(vcvtq_u32_f32(x.q0), vcvtq_u32_f32(x.q1), vcvtq_u32_f32(x.q2), vcvtq_u32_f32(x.q3)));
 }
+static inline int16x4_t lanes_near(float32x4_t x, int32x4_t zero) {
+  return vqmovn_s32(vaddq_s32(vcvtnq_s32_f32(x), zero));
+}
+// x rounded half to even, plus zero, cut to [0, 255]; |x| + zero < 2^31.
+static inline void v16_store_near_u8(uint8_t *q, struct v16 x, int32_t zero) {
+  const int32x4_t z = vdupq_n_s32(zero);
+  vst1_u8(q, vqmovun_s16(vcombine_s16(lanes_near(x.q0, z), lanes_near(x.q1, z))));
+  vst1_u8(q + 8, vqmovun_s16(vcombine_s16(lanes_near(x.q2, z), lanes_near(x.q3, z))));
+}
 
 static inline float32x4_t lanes_round_f16(float32x4_t x) {
   return vcvt_f32_f16(vcvt_f16_f32(x));

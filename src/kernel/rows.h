@@ -245,21 +245,17 @@ static inline void rows_quantize_u8(const float *x, size_t K, size_t Kpad, uint8
     *zero = 0;
     return;
   }
-  float z = rintf(-low / s);
-  struct v16 inverse = v16_set(1.0f / s), shift = v16_set(z), top = v16_set(255.0f);
-  for (size_t i = 0; i < whole; i += LANES) {
-    struct v16 v = v16_add(v16_rint(v16_mul(v16_load(x + i), inverse)), shift);
-    v16_store_u8(q + i, v16_min(v16_max(v, none), top));
-  }
+  int32_t z = (int32_t)rintf(-low / s);
+  struct v16 inverse = v16_set(1.0f / s); // times a value of the row: not far beyond 255
+  for (size_t i = 0; i < whole; i += LANES) v16_store_near_u8(q + i, v16_mul(v16_load(x + i), inverse), z);
   if (tail) {
     uint8_t last[LANES];
-    struct v16 v = v16_add(v16_rint(v16_mul(v16_load_n(x + whole, tail, none), inverse)), shift);
-    v16_store_u8(last, v16_min(v16_max(v, none), top));
+    v16_store_near_u8(last, v16_mul(v16_load_n(x + whole, tail, none), inverse), z);
     memcpy(q + whole, last, tail);
   }
   memset(q + K, 0, Kpad - K);
   *scale = s;
-  *zero = (int32_t)z;
+  *zero = z;
 }
 
 static inline bool rows_quantize_u8_fixed(const float *x, size_t K, size_t Kpad, float inverse, int32_t zero,
