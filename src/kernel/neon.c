@@ -13,6 +13,10 @@ void neon_i8_finish(const struct gemm_i8 *g, size_t m, size_t mr, const int32_t 
   rows_i8_finish(g, m, mr, sums, I8_PANEL);
 }
 
+static void gemm_i4(const struct gemm_i4 *g) {
+  scalar_gemm_i4_of(g, I8_PANEL);
+}
+
 const struct kernels kernels_neon = {
     .name = "neon",
     .supported = isa_has_neon,
@@ -25,7 +29,7 @@ const struct kernels kernels_neon = {
     .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_gemm_i8,
     .gemm_half = neon_gemm_half,
-    .gemm_i4 = scalar_gemm_i4,
+    .gemm_i4 = gemm_i4,
     .gemm_nf4 = scalar_gemm_nf4,
     .quantize_u8 = rows_quantize_u8,
     .quantize_u8_fixed = rows_quantize_u8_fixed,
@@ -53,7 +57,7 @@ const struct kernels kernels_neon_dot = {
     .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_dot_gemm_i8,
     .gemm_half = neon_gemm_half,
-    .gemm_i4 = scalar_gemm_i4,
+    .gemm_i4 = gemm_i4,
     .gemm_nf4 = scalar_gemm_nf4,
     .quantize_u8 = rows_quantize_u8,
     .quantize_u8_fixed = rows_quantize_u8_fixed,
@@ -81,7 +85,7 @@ const struct kernels kernels_neon_i8mm = {
     .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_i8mm_gemm_i8,
     .gemm_half = neon_gemm_half,
-    .gemm_i4 = scalar_gemm_i4,
+    .gemm_i4 = gemm_i4,
     .gemm_nf4 = scalar_gemm_nf4,
     .quantize_u8 = rows_quantize_u8,
     .quantize_u8_fixed = rows_quantize_u8_fixed,

@@ -190,34 +190,38 @@ static float float_at(const uint8_t *p, size_t i) {
 }
 
 // w[k] of output n of a group's codes.
-static int32_t i4_weight(const uint8_t *codes, size_t n, size_t k) {
+static int32_t i4_weight(const uint8_t *codes, size_t nr, size_t n, size_t k) {
   size_t i = k % NIB_BLOCK;
-  uint8_t byte = codes[(k / NIB_BLOCK * I8_NR + n) * 4 + i % 4];
+  uint8_t byte = codes[(k / NIB_BLOCK * nr + n) * 4 + i % 4];
   int32_t code = i < 4 ? byte & 15 : byte >> 4;
   return code < 8 ? code : code - 16;
 }
 
-static float i4_sum(const struct gemm_i4 *g, size_t m, size_t n) {
+static float i4_sum(const struct gemm_i4 *g, size_t nr, size_t m, size_t n) {
   const uint8_t *group = g->w;
   float acc = 0.0f;
   for (size_t k0 = 0; k0 < g->K; k0 += I4_GROUP) {
     size_t kn = size_min(I4_GROUP, g->K - k0);
     const uint8_t *a = g->a + m * g->lda + k0;
     int32_t i = 0;
-    for (size_t k = 0; k < kn; k++) i += ((int32_t)a[k] - g->azero[m]) * i4_weight(group, n, k);
-    acc = fmaf((float)i, float_at(group + kn / 2 * I8_NR, n), acc);
-    group += i4_group_bytes(I8_NR, kn);
+    for (size_t k = 0; k < kn; k++) i += ((int32_t)a[k] - g->azero[m]) * i4_weight(group, nr, n, k);
+    acc = fmaf((float)i, float_at(group + kn / 2 * nr, n), acc);
+    group += i4_group_bytes(nr, kn);
   }
   return acc;
 }
 
-void scalar_gemm_i4(const struct gemm_i4 *g) {
+void scalar_gemm_i4_of(const struct gemm_i4 *g, size_t nr) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
-      float sum = fmaf(i4_sum(g, m, n), g->ascale[m], g->bias ? g->bias[n] : 0.0f);
+      float sum = fmaf(i4_sum(g, nr, m, n), g->ascale[m], g->bias ? g->bias[n] : 0.0f);
       g->c[m * g->ldc + n] = act_of(g->act, sum);
     }
   }
+}
+
+void scalar_gemm_i4(const struct gemm_i4 *g) {
+  scalar_gemm_i4_of(g, I8_NR);
 }
 
 static float nf4_sum(const struct gemm_nf4 *g, size_t m, size_t n) {
