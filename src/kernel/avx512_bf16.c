@@ -30,6 +30,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_bf16 *g
     UNROLL
     for (size_t j = 0; j < nv; j++) acc[i][j] = _mm512_setzero_ps();
   }
+  tile_expect(g->c + m * g->ldc + n, g->ldc, mr, nv);
   for (size_t k = 0; k < g->K; k += 2, w += 2 * g->ldw) {
     __m512bh wk[NV];
     UNROLL

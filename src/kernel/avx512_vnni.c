@@ -9,14 +9,40 @@
 
 enum { MR = I8_MR, NV = I8_NV, NR = I8_NR, KG = 4 };
 
-// A step of k reads LINES cache lines of weights. The next panel is asked for while this one is multiplied, so many
-// lines a step that its tiles together ask for all: a tile that is the only one would hide nothing behind its own
-// reading.
-enum { LINE = 64, LINES = KG * NR / LINE };
+// The next panel of weights is asked for while one is multiplied: of the four cache lines that a step along k reads, so
+// many of the next panel's that its tiles together ask for all. A tile that is the only one would hide nothing behind
+// its own reading, and asks for none.
+enum { LINE = 64, STEP_LINES = 4 };
+struct ahead {
+  const uint8_t *next; // what to ask for next
+  size_t lines;        // a step, 0 to 2
+  size_t left;         // bytes
+};
+static inline struct ahead ahead_of(const void *panel, size_t panel_bytes, size_t M, size_t mr) {
+  size_t tiles = size_ceil_div(M, mr);
+  if (!panel || tiles < 2) return (struct ahead){0};
+  return (struct ahead){panel, size_ceil_div(STEP_LINES, size_min(tiles, STEP_LINES)), panel_bytes};
+}
+// How many lines a step the tile that comes next asks for, `steps` steps long.
+static inline size_t ahead_take(struct ahead *a, size_t steps) {
+  size_t bytes = a->lines * steps * LINE;
+  if (bytes > a->left) a->lines = bytes = 0;
+  a->left -= bytes;
+  a->next += bytes;
+  return a->lines;
+}
+// In a step; lines is a constant. Of few tiles, so soon: into the second level.
+static inline __attribute__((always_inline)) void ahead_ask(const uint8_t *next, size_t lines) {
+  if (lines == 1) __builtin_prefetch(next, 0, 3);
+  if (lines == 2) {
+    __builtin_prefetch(next, 0, 2);
+    __builtin_prefetch(next + LINE, 0, 2);
+  }
+}
 
 // mr and lines are constants at every call. acc lives in registers.
 static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, size_t m, size_t mr, size_t lines,
-                                                       const int8_t *ahead) {
+                                                       const uint8_t *ahead) {
   const uint8_t *a = g->a + m * g->lda;
   const int8_t *w = g->w;
   __m512i acc[MR][NV];
@@ -25,15 +51,12 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, 
     UNROLL
     for (size_t j = 0; j < NV; j++) acc[i][j] = _mm512_setzero_si512();
   }
+  tile_expect(g->c + m * g->ldc, g->ldc, mr, NV);
   for (size_t k = 0; k < g->K; k += KG, w += KG * NR, ahead += lines * LINE) {
     __m512i wk[NV];
     UNROLL
     for (size_t j = 0; j < NV; j++) wk[j] = _mm512_loadu_si512(w + 16 * KG * j);
-    if (lines == 1) _mm_prefetch((const char *)ahead, _MM_HINT_T0);
-    if (lines == 2) { // few tiles, so soon: into the second level
-      _mm_prefetch((const char *)ahead, _MM_HINT_T1);
-      _mm_prefetch((const char *)ahead + LINE, _MM_HINT_T1);
-    }
+    ahead_ask(ahead, lines);
     UNROLL
     for (size_t i = 0; i < mr; i++) {
       int32_t four;
@@ -53,7 +76,7 @@ static inline __attribute__((always_inline)) void tile(const struct gemm_i8 *g, 
 }
 
 static inline __attribute__((always_inline)) void tile_of_rows(const struct gemm_i8 *g, size_t m, size_t mr,
-                                                               size_t lines, const int8_t *ahead) {
+                                                               size_t lines, const uint8_t *ahead) {
   switch (mr) {
     case 1: tile(g, m, 1, lines, ahead); break;
     case 2: tile(g, m, 2, lines, ahead); break;
@@ -65,17 +88,15 @@ static inline __attribute__((always_inline)) void tile_of_rows(const struct gemm
 }
 
 void avx512_vnni_gemm_i8(const struct gemm_i8 *g) {
-  size_t tiles = size_ceil_div(g->M, MR),
-         lines = g->ahead && tiles > 1 ? size_ceil_div(LINES, size_min(tiles, LINES)) : 0;
-  size_t step = g->K / KG * lines * LINE, asked = 0; // bytes
-  for (size_t m = 0, mr; m < g->M; m += mr, asked += step) {
+  struct ahead ahead = ahead_of(g->ahead, g->K * NR, g->M, MR);
+  for (size_t m = 0, mr; m < g->M; m += mr) {
     mr = tile_rows(g->M - m, MR);
-    if (lines == 0 || asked + step > g->K * NR) {
-      tile_of_rows(g, m, mr, 0, g->w);
-    } else if (lines == 1) {
-      tile_of_rows(g, m, mr, 1, g->ahead + asked);
-    } else {
-      tile_of_rows(g, m, mr, 2, g->ahead + asked);
+    const uint8_t *next = ahead.next;
+    size_t lines = ahead_take(&ahead, g->K / KG);
+    switch (lines) {
+      case 0: tile_of_rows(g, m, mr, 0, (const uint8_t *)g->w); break;
+      case 1: tile_of_rows(g, m, mr, 1, next); break;
+      default: tile_of_rows(g, m, mr, 2, next); break;
     }
   }
 }

@@ -67,6 +67,14 @@ static inline struct product product_half(const struct gemm_half *g) {
                           .act = g->act};
 }
 
+// Asks for the lines of a tile's results before its sums are made, which hides the wait for them: mr rows of nv vectors
+// of 16, of which some may lie past the matrix. Changes nothing.
+static inline __attribute__((always_inline)) void tile_expect(const float *c, size_t ldc, size_t mr, size_t nv) {
+  for (size_t i = 0; i < mr; i++) {
+    for (size_t j = 0; j < nv; j++) __builtin_prefetch(c + i * ldc + 16 * j, 1);
+  }
+}
+
 // Rows of the next tile: as equal as can be, so that 8 rows are 4 + 4 and not 6 + 2.
 static inline size_t tile_rows(size_t left, size_t mr) {
   return size_ceil_div(left, size_ceil_div(left, mr));

@@ -40,25 +40,29 @@ size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
   return arena_need(threads * thread_floats(k) * sizeof(float));
 }
 
+// What the thread will read next, told once for a panel; NULL at the end.
+static const int8_t *next_panel(const struct packed *w, size_t panel, size_t m0) {
+  return m0 || panel + 1 == w->panels ? NULL : (const int8_t *)w->data + (panel + 1) * w->panel_bytes;
+}
+
 static void integer_rows(const struct linear_job *j, size_t panel, size_t m0, size_t M, enum act act) {
   const struct packed *w = j->w;
   size_t n0 = panel * j->nr, Kpad = size_round_up(w->K, j->k->i8_kg);
-  struct gemm_i8 g = {
-      .M = M,
-      .N = size_min(j->nr, w->N - n0),
-      .K = Kpad,
-      .a = j->in->q + m0 * j->in->ldq,
-      .lda = j->in->ldq,
-      .w = (const int8_t *)w->data + panel * w->panel_bytes,
-      .ahead = m0 || panel + 1 == w->panels ? NULL : (const int8_t *)w->data + (panel + 1) * w->panel_bytes,
-      .wsum = w->sum + n0,
-      .wscale = w->scale + n0,
-      .ascale = j->in->scale + m0,
-      .azero = j->in->zero + m0,
-      .bias = j->bias ? j->bias + n0 : NULL,
-      .act = act,
-      .c = j->y + m0 * w->N + n0,
-      .ldc = w->N};
+  struct gemm_i8 g = {.M = M,
+                      .N = size_min(j->nr, w->N - n0),
+                      .K = Kpad,
+                      .a = j->in->q + m0 * j->in->ldq,
+                      .lda = j->in->ldq,
+                      .w = (const int8_t *)w->data + panel * w->panel_bytes,
+                      .ahead = next_panel(w, panel, m0),
+                      .wsum = w->sum + n0,
+                      .wscale = w->scale + n0,
+                      .ascale = j->in->scale + m0,
+                      .azero = j->in->zero + m0,
+                      .bias = j->bias ? j->bias + n0 : NULL,
+                      .act = act,
+                      .c = j->y + m0 * w->N + n0,
+                      .ldc = w->N};
   j->k->gemm_i8(&g);
 }
 
