@@ -66,7 +66,7 @@ static double tolerance(const pare_model *m, const json_t *test) {
   bool same = json_integer_value(json_object_get(test, "numerics")) == SELFTEST_NUMERICS, bf16 = false;
   model_each_weight(m, find_bf16, &bf16);
   if (bf16) return 5e-2;
-  return same ? 0 : 1e-3;
+  return same ? 0 : 1e-2; // a last bit may move an activation to the next of 256 steps
 }
 
 enum pare_status selftest_check(pare_model *m, struct pare_error *err) {
