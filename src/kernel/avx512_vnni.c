@@ -25,6 +25,7 @@ static inline struct ahead ahead_of(const void *panel, size_t panel_bytes, size_
 }
 // How many lines a step the tile that comes next asks for, `steps` steps long.
 static inline size_t ahead_take(struct ahead *a, size_t steps) {
+  if (!a->lines) return 0;
   size_t bytes = a->lines * steps * LINE;
   if (bytes > a->left) a->lines = bytes = 0;
   a->left -= bytes;
