@@ -49,7 +49,8 @@ def _shape(batch, length):
 
 
 ORT, NNCF, CT2 = "ONNX Runtime int8", "OpenVINO NNCF int8", "CTranslate2 int8"
-INT8 = [ORT, NNCF, "OpenVINO NNCF int8, rest BF16", CT2]
+NNCF_BF16 = f"{NNCF}, rest BF16"  # OpenVINO's own choice where the CPU has BF16
+INT8 = [ORT, NNCF, NNCF_BF16, CT2]
 # What else a library chooses by the CPU follows, so that it is AVX2 all through.
 AVX2_ALL = {"CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2",
             "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
@@ -100,12 +101,15 @@ def _decode_args(prompt, generate, streams=1):
 
 def _decode(model, scheme, llama, least, shown=()):
     peers = {f"llama.cpp {llama}": {"llama": f"{model}.{llama.lower()}.gguf", "what": "decode"}}
+    if llama == "Q4_0":
+        peers["llama.cpp Q4_0, output too"] = {"llama": f"{model}.q4_0-all.gguf", "what": "decode"}
+    counted = list(peers)
     for name in shown:
         peers[name] = dict(_forms(model)[name], work={"kind": "decode", "prompt": 16, "generate": 64})
     return Line(f"{model}-{scheme}", f"{'DistilGPT-2' if model == 'distilgpt2' else 'GPT-2 small'} decode, prompt 16, 64 new, "
                 f"{scheme}", model=model, unit="tokens/s", limit="read", scheme=scheme,
                 ours={"model": f"{model}.{scheme}", "args": _decode_args(16, 64), "take": "token_ms"},
-                peers=peers, targets=[Target([f"llama.cpp {llama}"], least)])
+                peers=peers, targets=[Target(counted, least)])
 
 
 def _prefill(name, isa=None):
@@ -136,9 +140,9 @@ def _avx2(line, least=1.0):
 
 
 def lines():
-    b1 = _distilbert("distilbert-128", 1, 128, [Target([ORT], 1.35), Target([NNCF], 1.1)])
-    b32 = _distilbert("distilbert-32", 1, 32, [Target([ORT], 1.2), Target([NNCF], 1.2)])
-    b8 = _distilbert("distilbert-8x128", 8, 128, [Target([ORT], 1.3), Target([NNCF], 1.0)])
+    b1 = _distilbert("distilbert-128", 1, 128, [Target([ORT], 1.35), Target([NNCF, NNCF_BF16], 1.1)])
+    b32 = _distilbert("distilbert-32", 1, 32, [Target([ORT], 1.2), Target([NNCF, NNCF_BF16], 1.2)])
+    b8 = _distilbert("distilbert-8x128", 8, 128, [Target([ORT], 1.3), Target([NNCF, NNCF_BF16], 1.0)])
     decode = _decode("distilgpt2", "int8", "Q8_0", 1.25, [CT2])
     return [b1, b32, b8, _ragged(), *_gpt2(),
             decode, _decode("distilgpt2", "int4", "Q4_0", 1.2), _decode("distilgpt2", "nf4", "Q4_0", 1.0),

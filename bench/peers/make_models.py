@@ -3,7 +3,7 @@
 long a model takes does not depend on what it has learnt).
 Usage: make_models.py MODELS
 
-Writes MODELS/{distilbert-cls,gpt2-cls,distilgpt2,gpt2,distilbart}, Hugging Face directories without a tokenizer. One
+Writes MODELS/{distilbert-cls,gpt2-cls,distilgpt2,gpt2}, Hugging Face directories without a tokenizer. One
 that is there stays. Needs torch and transformers.
 """
 import os
@@ -13,17 +13,14 @@ import warnings
 warnings.filterwarnings("ignore")
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import torch  # noqa: E402
-from transformers import (BartConfig, BartForConditionalGeneration, DistilBertConfig,  # noqa: E402
-                          DistilBertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification,
-                          GPT2LMHeadModel)
+from transformers import (DistilBertConfig, DistilBertForSequenceClassification,  # noqa: E402
+                          GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel)
 
 MAKE = {
     "distilbert-cls": lambda: DistilBertForSequenceClassification(DistilBertConfig(num_labels=3)),
     "gpt2-cls": lambda: GPT2ForSequenceClassification(GPT2Config(num_labels=4, pad_token_id=50256)),
     "distilgpt2": lambda: GPT2LMHeadModel(GPT2Config(n_layer=6)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config()),
-    "distilbart": lambda: BartForConditionalGeneration(BartConfig(encoder_layers=12, decoder_layers=6,
-                                                                  forced_eos_token_id=None)),
 }
 
 

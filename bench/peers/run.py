@@ -55,7 +55,16 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def make(setting, line, name, spec):
+def attempt(name, take, *arguments):
+    """What take gives; one workload that fails is said and does not lose the others."""
+    try:
+        return take(*arguments)
+    except (Failed, OSError, subprocess.SubprocessError) as e:
+        say(f"{name}: {e}")
+        return None
+
+
+def make(setting, line, spec):
     spec = {"model": line.model, **spec}
     if "pare" in spec:
         return Pare(setting, spec["pare"])
@@ -109,7 +118,7 @@ def open_all(setting, line, originals):
     for name, spec in {"pare": {"pare": line.ours}, **line.peers}.items():
         participant = None
         try:
-            participant = make(setting, line, name, spec)
+            participant = make(setting, line, spec)
             near[name] = check(line, spec, participant, originals)
             there[name] = participant
         except (Failed, ValueError, OSError) as e:
@@ -268,15 +277,15 @@ def main():
             say(f"{line.name}: left out, pare has no scheme {line.scheme} yet")
             keep({"line": line.name, "title": line.title, "absent": {"pare": f"no scheme {line.scheme} yet"}})
             continue
-        record = keep(take_turns(setting, line, args, originals, limits))
-        if "summary" in record:
+        record = keep(attempt(line.name, take_turns, setting, line, args, originals, limits))
+        if record and "summary" in record:
             results.append(record)
     if args.check:
         return
     if "load" in wanted:
-        load = keep(take_load(setting, args))
-    lstm = keep(take_awd_lstm(setting, args)) if "awd-lstm" in wanted else None
-    linear = keep(take_linear(setting, args)) if "linear" in wanted else None
+        load = keep(attempt("load", take_load, setting, args))
+    lstm = keep(attempt("awd-lstm", take_awd_lstm, setting, args)) if "awd-lstm" in wanted else None
+    linear = keep(attempt("linear", take_linear, setting, args)) if "linear" in wanted else None
     print(markdown(results, load))
     if lstm:
         print(f"\nAWD-LSTM, 24 tokens, beside PyTorch's dynamic int8: {lstm['median_ratio']:.2f} "
