@@ -10,8 +10,9 @@
 struct json_t; // jansson
 
 enum {
-  ARCH_MAX_K = 65536, // int8 sums stay exact in 32 bits: 255 * 128 * 2^16 < 2^31
-  ARCH_MAX_HEAD = 8,  // layers of a classifier's head, where its depth is configured
+  ARCH_MAX_K = 65536,          // int8 sums stay exact in 32 bits: 255 * 128 * 2^16 < 2^31
+  ARCH_MAX_HEAD = 8,           // layers of a classifier's head, where its depth is configured
+  TRANSFORMER_PASS_ROWS = 384, // pass_rows of transformers: 32 texts through DistilBERT are 3 % faster than in one pass
 };
 
 enum arch_task { ARCH_CLASSIFY, ARCH_LANGUAGE_MODEL, ARCH_ENCODE, ARCH_SEQ2SEQ };
@@ -134,6 +135,9 @@ struct arch {
   // slots s->slots of memory, which are empty before. Scratch as forward's.
   void (*encode)(struct nn_ctx *ctx, const struct config *c, const struct weights *w, const struct sequences *s,
                  struct kvcache *memory);
+  // Most rows a pass gains from: beyond it activations leave the near caches. One longer sequence is a pass of its own.
+  // 0: the more the better.
+  size_t pass_rows;
   bool bag; // a text is a set of n-grams (the file's tensor "ngrams" lists them), and may be empty
 };
 

@@ -397,4 +397,5 @@ const struct arch arch_bart = {.name = "bart",
                                .forward = forward,
                                .encode = encode,
                                .scratch_bytes = scratch_bytes,
+                               .pass_rows = TRANSFORMER_PASS_ROWS,
                                .decoder = true};

@@ -154,4 +154,5 @@ const struct arch arch_bert = {.name = "bert",
                                .row_count = ROWS,
                                .read_config = read_config,
                                .forward = forward,
-                               .scratch_bytes = scratch_bytes};
+                               .scratch_bytes = scratch_bytes,
+                               .pass_rows = TRANSFORMER_PASS_ROWS};

@@ -125,4 +125,5 @@ const struct arch arch_distilbert = {.name = "distilbert",
                                      .row_count = ROWS,
                                      .read_config = read_config,
                                      .forward = forward,
-                                     .scratch_bytes = scratch_bytes};
+                                     .scratch_bytes = scratch_bytes,
+                                     .pass_rows = TRANSFORMER_PASS_ROWS};

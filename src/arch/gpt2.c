@@ -193,4 +193,5 @@ const struct arch arch_gpt2 = {.name = "gpt2",
                                .read_config = read_config,
                                .forward = forward,
                                .scratch_bytes = scratch_bytes,
+                               .pass_rows = TRANSFORMER_PASS_ROWS,
                                .decoder = true};

@@ -29,14 +29,22 @@ static void *map_huge(size_t size) {
   return p + before;
 }
 
-enum pare_status arena_init(struct arena *a, size_t size, struct pare_error *err) {
+static enum pare_status init(struct arena *a, size_t size, bool huge, struct pare_error *err) {
   *a = (struct arena){0};
   if (size == 0) return PARE_OK;
-  void *p = size >= HUGE_LEAST ? map_huge(size) : map(size);
+  void *p = huge ? map_huge(size) : map(size);
   if (!p) return error_set(err, PARE_BUG, "out of memory: cannot map %zu bytes", size);
   a->base = p;
   a->size = size;
   return PARE_OK;
+}
+
+enum pare_status arena_init(struct arena *a, size_t size, struct pare_error *err) {
+  return init(a, size, size >= HUGE_LEAST, err);
+}
+
+enum pare_status arena_init_sparse(struct arena *a, size_t size, struct pare_error *err) {
+  return init(a, size, false, err);
 }
 
 void arena_free(struct arena *a) {

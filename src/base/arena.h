@@ -17,8 +17,10 @@ struct arena {
   size_t peak; // highest used since arena_init
 };
 
-// Maps size bytes (anonymous, zero). arena_free accepts a zeroed struct.
+// Maps size bytes (anonymous, zero). arena_free accepts a zeroed struct. A large arena is of huge pages, each resident
+// from its first touch; not so one that is said to be sparse: most of it may never be touched.
 enum pare_status arena_init(struct arena *a, size_t size, struct pare_error *err);
+enum pare_status arena_init_sparse(struct arena *a, size_t size, struct pare_error *err);
 void arena_free(struct arena *a);
 
 // bytes, rounded up to ARENA_ALIGN, ARENA_ALIGN-aligned. The caller computed the size with arena_need, so running out

@@ -1,17 +1,9 @@
 // avx512_gemm_i4.c - int4 products without VNNI: VPSHUFB makes signed bytes of nibbles, VPMADDUBSW adds two products
 // into 16 bits, VPMADDWD pairs of those into 32. Exact: a pair is at most 2 * 255 * 8 = 4080, and 8 of them fit in 16
 // bits.
-#include <string.h>
-
 #include "kernel/avx512_i4.h"
 
 enum { RUN = 32 }; // k that 16-bit sums hold: 8 pairs of every lane
-
-static inline __attribute__((always_inline)) __m512i activations(const uint8_t *a) {
-  int32_t four;
-  memcpy(&four, a, sizeof four);
-  return _mm512_set1_epi32(four);
-}
 
 // mr is a constant at every call. Adds kn k (at most RUN) to short sums.
 static inline __attribute__((always_inline)) void run(__m512i acc[I4_MR][I4_NV], const uint8_t *a, size_t lda,
@@ -29,7 +21,7 @@ static inline __attribute__((always_inline)) void run(__m512i acc[I4_MR][I4_NV],
       }
       UNROLL
       for (size_t i = 0; i < mr; i++) {
-        __m512i x = activations(a + i * lda + k + 4 * half);
+        __m512i x = i4_activations(a + i * lda + k + 4 * half);
         UNROLL
         for (size_t j = 0; j < I4_NV; j++) acc[i][j] = _mm512_add_epi16(acc[i][j], _mm512_maddubs_epi16(x, wk[j]));
       }

@@ -4,6 +4,7 @@
 #define PARE_KERNEL_AVX512_I4_H
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "kernel/isa.h"
@@ -18,6 +19,12 @@ struct i4_spot {
   const uint8_t *w; // the group's codes
   size_t kn;
 };
+
+static inline __attribute__((always_inline)) __m512i i4_activations(const uint8_t *a) {
+  int32_t four;
+  memcpy(&four, a, sizeof four);
+  return _mm512_set1_epi32(four);
+}
 
 // acc = fma(sum a w - azero * wsum, wscale, acc) for row i. tail: the group's scales and sums.
 static inline __attribute__((always_inline)) void i4_fold(float *acc, const __m512i sum[I4_NV], int32_t azero,

@@ -1,14 +1,6 @@
 // avx512_vnni_i4.c - int4 products with VNNI. A nibble moved to the upper half of its byte is 16 w, which VPDPBUSD
 // takes as it takes int8 weights; the sum of a group, below 2^22 even so, is shifted back.
-#include <string.h>
-
 #include "kernel/avx512_i4.h"
-
-static inline __attribute__((always_inline)) __m512i activations(const uint8_t *a) {
-  int32_t four;
-  memcpy(&four, a, sizeof four);
-  return _mm512_set1_epi32(four);
-}
 
 // mr is a constant at every call. Few rows sum low and high nibbles apart, so that no step waits for the last.
 static inline __attribute__((always_inline)) void sums(__m512i sum[I4_MR][I4_NV], const struct i4_spot *s, size_t mr) {
@@ -30,7 +22,7 @@ static inline __attribute__((always_inline)) void sums(__m512i sum[I4_MR][I4_NV]
     }
     UNROLL
     for (size_t i = 0; i < mr; i++) {
-      __m512i x = activations(s->a + i * s->lda + k);
+      __m512i x = i4_activations(s->a + i * s->lda + k);
       UNROLL
       for (size_t j = 0; j < I4_NV; j++) acc[LOW][i][j] = _mm512_dpbusd_epi32(acc[LOW][i][j], x, low[j]);
     }
@@ -38,7 +30,7 @@ static inline __attribute__((always_inline)) void sums(__m512i sum[I4_MR][I4_NV]
     for (size_t j = 0; j < I4_NV; j++) high[j] = _mm512_and_si512(_mm512_loadu_si512(w + 64 * j), upper);
     UNROLL
     for (size_t i = 0; i < mr; i++) {
-      __m512i x = activations(s->a + i * s->lda + k + 4);
+      __m512i x = i4_activations(s->a + i * s->lda + k + 4);
       UNROLL
       for (size_t j = 0; j < I4_NV; j++) acc[apart][i][j] = _mm512_dpbusd_epi32(acc[apart][i][j], x, high[j]);
     }

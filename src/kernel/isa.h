@@ -15,7 +15,6 @@
 extern const struct kernels kernels_scalar;
 
 // Also of tables that have no products by 4-bit codes of their own.
-void scalar_gemm_i4(const struct gemm_i4 *g);
 void scalar_gemm_i4_of(const struct gemm_i4 *g, size_t nr); // for a table whose panels are nr wide
 void scalar_gemm_nf4(const struct gemm_nf4 *g);
 void scalar_transpose(const struct transpose *t);

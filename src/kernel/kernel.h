@@ -8,8 +8,8 @@
 //   reduction  16 lanes: lane j takes elements j, j+16, j+32, ... in order; lanes fold 16 -> 8 -> 4 -> 2 -> 1 by adding
 //              (or taking the maximum of) lane i and lane i + half
 //   max, min   a > b ? a : b and a < b ? a : b;  rounding to integer is half to even, after clamping
-//   functions  exp, erf, tanh are the polynomials in scalar.c, fma throughout; division and sqrt are the IEEE
-//   operations
+//   functions  2^x, tanh and the normal distribution's tail are the polynomials of poly.h, fma throughout; division and
+//              sqrt are the IEEE operations
 // Kernels cannot fail, allocate nothing and check nothing: nn/ asserts the preconditions. Rows are never read or
 // written outside [row, row + length). Pointers of different arguments do not overlap unless said.
 #ifndef PARE_KERNEL_KERNEL_H
@@ -77,7 +77,6 @@ struct gemm_half {
   bool bf16; // else f16
   float *c;  // (M, ldc)
   size_t ldc;
-  bool accumulate;
   const float *bias; // (N) or NULL
   enum act act;
 };
@@ -155,7 +154,7 @@ static inline size_t nf4_unit_bytes(size_t nr, size_t block) {
 
 struct transpose;
 
-enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table, for what is sized before a table is chosen
+enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table: rows of 8-bit inputs are padded for it
 
 struct kernels {
   const char *name;           // as --isa takes it

@@ -1,6 +1,6 @@
-// product.h - what the float products of the vector tables share: the loops around a register tile, for f32 and 16-bit
-// weights. Columns in strips of one tile, k in blocks, rows in tiles; between blocks of k the sums rest in c as the
-// floats they are, so no blocking changes a bit.
+// product.h - what the products of the vector tables share: how rows are cut into tiles; and for f32 and 16-bit weights
+// the loops around a register tile. Columns in strips of one tile, k in blocks, rows in tiles; between blocks of k the
+// sums rest in c as the floats they are, so no blocking changes a bit.
 #ifndef PARE_KERNEL_PRODUCT_H
 #define PARE_KERNEL_PRODUCT_H
 
@@ -62,7 +62,6 @@ static inline struct product product_half(const struct gemm_half *g) {
                           .w_k_bytes = g->ldw * sizeof(uint16_t),
                           .w_column_bytes = sizeof(uint16_t),
                           .c = g->c,
-                          .accumulate = g->accumulate,
                           .bias = g->bias,
                           .act = g->act};
 }

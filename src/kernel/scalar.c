@@ -154,7 +154,7 @@ static float float_of_f16(uint16_t h) {
 static void scalar_gemm_half(const struct gemm_half *g) {
   for (size_t m = 0; m < g->M; m++) {
     for (size_t n = 0; n < g->N; n++) {
-      float acc = g->accumulate ? g->c[m * g->ldc + n] : 0.0f;
+      float acc = 0.0f;
       for (size_t k = 0; k < g->K; k++) {
         uint16_t h = g->w[k * g->ldw + n];
         acc = fmaf(g->a[m * g->lda + k], g->bf16 ? float_of((uint32_t)h << 16) : float_of_f16(h), acc);
@@ -220,7 +220,7 @@ void scalar_gemm_i4_of(const struct gemm_i4 *g, size_t nr) {
   }
 }
 
-void scalar_gemm_i4(const struct gemm_i4 *g) {
+static void scalar_gemm_i4(const struct gemm_i4 *g) {
   scalar_gemm_i4_of(g, I8_NR);
 }
 

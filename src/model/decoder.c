@@ -56,7 +56,7 @@ enum pare_status decoder_open_sized(pare_model *m, const struct decoder_size *si
   size_t bytes = kvcache_bytes(c->L, c->C, slots, positions) + lists_bytes(rows, most) +
                  m->arch->scratch_bytes(m->kernels, c, rows, most, size_min(rows, c->P), pool_threads(m->pool));
   if (texts) bytes += kvcache_bytes(c->L, c->C, size->texts, source);
-  enum pare_status s = arena_init(&d->arena, bytes, err);
+  enum pare_status s = arena_init_sparse(&d->arena, bytes, err); // a cache of all positions, of which few may be used
   if (s) {
     free(d);
     return s;

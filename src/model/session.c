@@ -1,6 +1,4 @@
-// session.c - see session.h. Sequences are packed into ragged batches, in order, of PASS_ROWS rows at most: beyond that
-// a pass gains no speed, and its activations leave the near caches (32 texts through DistilBERT: 3 % slower in one
-// pass).
+// session.c - see session.h. Sequences are packed into ragged batches, in order, of at most pass_rows rows.
 #include "model/session.h"
 
 #include <stdlib.h>
@@ -8,8 +6,6 @@
 
 #include "base/size.h"
 #include "text/ngram.h"
-
-enum { PASS_ROWS = 384 }; // one longer sequence is a pass of its own
 
 // Scratch of one forward pass plus the batch's own arrays: ids, positions, types, offsets, twice for an
 // encoder-decoder. B <= R, which run sees to where a sequence may be empty. No overflow: R <= 2^24 rows of less than
@@ -30,7 +26,8 @@ enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_sessi
   if (!s) return error_no_memory(err);
   s->model = model;
   s->batch_tokens = batch_tokens ? batch_tokens : model->config.P;
-  size_t rows = size_min(s->batch_tokens, size_max(PASS_ROWS, model->config.P));
+  s->pass_rows = model->arch->pass_rows ? size_min(s->batch_tokens, model->arch->pass_rows) : s->batch_tokens;
+  size_t rows = size_max(s->pass_rows, size_min(s->batch_tokens, model->config.P));
   enum pare_status status = arena_init(&s->arena, arena_size(model, rows), err);
   if (status) {
     free(s);
@@ -167,11 +164,10 @@ enum pare_status session_logits(pare_session *s, const struct pare_sequence *seq
   size_t columns = session_columns(s->model);
   for (size_t first = 0; first < n;) {
     size_t rows = 0, out_rows = 0, B = 0;
-    size_t most = size_min(s->batch_tokens, PASS_ROWS);
-    for (; first + B < n && B < most; B++) {
+    for (; first + B < n && B < s->pass_rows; B++) {
       const struct pare_sequence *q = &sequences[first + B];
       size_t more = session_sequence_rows(s->model, q);
-      if (B && (rows + q->len > most || out_rows + more > most)) break; // the first always fits
+      if (B && (rows + q->len > s->pass_rows || out_rows + more > s->pass_rows)) break; // the first always fits
       rows += q->len;
       out_rows += more;
     }

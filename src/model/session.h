@@ -8,7 +8,8 @@ struct pare_session {
   pare_model *model;
   struct arena arena;
   struct nn_ctx ctx;
-  size_t batch_tokens; // most rows in one forward pass; the session may take fewer
+  size_t batch_tokens; // most rows in one forward pass
+  size_t pass_rows;    // most rows of several sequences in one, at most batch_tokens
   uint64_t *seen;      // of linear classifiers: a bit per feature, all zero between calls
   uint32_t *ids;       // and room for the features of one text, (config.P)
 };

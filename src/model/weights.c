@@ -216,6 +216,9 @@ static enum pare_status resolve_matrix(const pare_model *m, const struct arch_ro
     bool matched;
     enum pare_status s =
         try_encoding(m, all[i], w->name, w->N, w->K, row->role == ROLE_CONV1D, &w->stored, &matched, err);
+    if (!s && matched && all[i]->dense && row->role != ROLE_BAG)
+      return error_set(err, PARE_DATA, "%s: tensor %s: a sparse matrix: expected a dense one here",
+                       tensors_find(&m->tensors, w->name)->file, w->name);
     if (s || matched) return s;
   }
   const struct tensor *t = tensors_find(&m->tensors, w->name);

@@ -5,8 +5,8 @@
 #include "nn/nn.h"
 
 enum {
-  QUERY_BLOCK = 24, // rows of scores held at once: a multiple of the register tiles' heights
-  KEY_BLOCK = 64,   // keys that lie together: a register tile's columns, and lines far enough from a power of two apart
+  QUERY_BLOCK = 24, // rows of scores held at once: a multiple of 4 and 6, most tiles' heights
+  KEY_BLOCK = 64,   // keys that lie together, a register tile's columns: a block is one stream however long the text is
 };
 
 struct attention_rows {

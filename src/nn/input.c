@@ -21,7 +21,7 @@ size_t nn_input_scratch_bytes(size_t rows, size_t K) {
 struct nn_input nn_input_of(struct nn_ctx *ctx, const float *x, size_t rows, size_t K, size_t bytes) {
   struct nn_input in = {.x = x, .rows = rows, .K = K, .B = rows};
   if (!bytes) return in;
-  assert(NIB_BLOCK % ctx->kernels->i8_kg == 0); // what nn_input_scratch_bytes counts on
+  static_assert(NIB_BLOCK % KERNEL_I8_KG_MAX == 0, "rows are padded for every table's groups of k");
   if (ctx->offsets && ctx->offsets[ctx->B] == rows) {
     in.offsets = ctx->offsets;
     in.B = ctx->B;

@@ -2,9 +2,9 @@
 // LLM.int8() adds, for the outlier columns O of the row's text, sum over O of x[k] w[k], in f32, to what the integers
 // give. Work is cut into (panel of outputs, block of rows) jobs, the blocks of a panel one after another, so that a
 // thread reads its panels once and in the order they lie in. A job computes its outputs whole, k ascending, so neither
-// the cut nor the thread that takes it changes a bit. Float panels that are not f32 are widened K block by K block into
-// thread scratch that stays in a near cache, and each widened block serves all rows of the job; not so 16-bit floats
-// and 4-bit codes, which the kernel widens in registers.
+// the cut nor the thread that takes it changes a bit. Panels of int16 are widened K block by K block into thread
+// scratch that stays in a near cache, and each widened block serves all rows of the job; kernels widen 16-bit floats
+// and 4-bit codes themselves.
 #include <assert.h>
 
 #include "base/size.h"
@@ -13,7 +13,7 @@
 enum {
   LINEAR_K_BLOCK = 256,  // 256 x 64 f32 = 64 KiB of panel beside the rows: fits L2 with room
   LINEAR_K_SHORT = 64,   // few rows: 16 KiB, which stay in L1 between widening and their one use
-  LINEAR_ROW_BLOCK = 48, // a multiple of every register tile's height; what a thread waits for another at most
+  LINEAR_ROW_BLOCK = 48, // a multiple of 4 and 6, most tiles' heights; what a thread waits for another at most
 };
 
 struct linear_job {
@@ -239,7 +239,7 @@ static void run_job(void *context, size_t job, size_t thread) {
 void nn_linear(struct nn_ctx *ctx, const struct weight *w, const float *bias, struct nn_input *in, enum act act,
                float *y) {
   const struct packed *p = &w->packed;
-  assert(in->K == p->K && p->data);
+  assert(in->rows > 0 && in->K == p->K && p->data);
   assert(!packed_input_bytes(p) || in->q);
   if (ctx->observer) ctx->observer->linear(ctx->observer->context, w, in->x, in->rows, in->K);
   size_t mark = arena_mark(ctx->arena), threads = pool_threads(ctx->pool);

@@ -72,7 +72,7 @@ struct nn_input {
   const float *x;
   size_t rows, K;
   struct activation form; // of q; ACTIVATION_NONE: not filled yet
-  uint8_t *q;             // (rows, ldq) or NULL: 8 bits padded to Kpad, or bf16
+  uint8_t *q;             // (rows, ldq) or NULL: 8 bits, padded with 0 to a multiple of NIB_BLOCK, or bf16
   size_t ldq;             // bytes
   float *scale;           // (rows)
   int32_t *zero;          // (rows)

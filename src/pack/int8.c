@@ -114,9 +114,11 @@ static void pack_panels(const struct kernels *k, const struct stored *s, const s
     const int8_t *q = (const int8_t *)s->parts[0].data + n0 * K;
     packed_panel_words(k, s, w, p, kg);
     uint8_t *last = packed_panel(w, p) + whole * nr * kg; // group of k, when K fills only some of it
-    if (K % kg) memset(last, 0, nr * kg);
+    if (K % kg) {
+      memset(last, 0, nr * kg);
+      for (size_t j = 0; j < rows; j++) memcpy(last + j * kg, q + j * K + whole * kg, K % kg);
+    }
     for (size_t j = 0; j < rows; j++) {
-      memcpy(last + j * kg, q + j * K + whole * kg, K % kg);
       sum[n0 + j] = sum_of(q + j * K, K);
       scale[n0 + j] = scale_of(s, n0 + j);
     }

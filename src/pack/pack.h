@@ -94,7 +94,7 @@ struct encoding {
   void (*unpack_panel)(const struct kernels *k, const struct packed *w, size_t panel, size_t k0, size_t kn, float *out);
   // Row n (one output's K weights) of the packed form as f32: a tied embedding reads it so that one copy serves both.
   void (*packed_row)(const struct kernels *k, const struct packed *w, size_t n, float *out);
-  // Parts of any length: what is wrong with their contents, or NULL. Encodings without it hold nothing but numbers.
+  // What is wrong with the contents of parts that are not mere numbers (positions, a shape), or NULL.
   const char *(*check)(const struct stored *s);
   const struct encoding *dense; // sparse encodings: the one whose values these are. They are read, never multiplied
 };

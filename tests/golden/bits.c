@@ -74,7 +74,7 @@ static void shipped_models_give_the_same_bits(void **state) {
   for (uint32_t i = 0; i < 17; i++) pair[i] = 101 + i * 97 % 8000;
   struct same_bits_cases c = {.q = {{.ids = ids, .len = 24}, {.ids = pair, .len = 17}, {.ids = ids + 3, .len = 1}},
                               .n = 3};
-  static const char *const schemes[] = {"f32", "int8", "nf4", "llm-int8", "int8-static"};
+  static const char *const schemes[] = {"f32", "int8", "int4", "nf4", "llm-int8", "int8-static"};
   for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
     same_bits_scheme(PROJECT_DIR "/models/agnews-gpt2", schemes[i], &c);
 }

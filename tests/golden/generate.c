@@ -167,8 +167,8 @@ static void check_steps(const char *dir) {
 
 static void steps_give_the_bits_of_the_whole(void **state) {
   (void)state;
-  static const char *const schemes[] = {"f32", "int8", "nf4", "f16"};
-  for (size_t i = 0; i < 4; i++) {
+  static const char *const schemes[] = {"f32", "int8", "int4", "nf4", "f16"};
+  for (size_t i = 0; i < 5; i++) {
     struct pare_error err = {0};
     struct outdir dir;
     must(dir_create_temp(&dir, &err), &err);

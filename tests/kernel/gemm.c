@@ -152,8 +152,7 @@ static void test_f32_split_k(void **state) {
 
 // Any finite weight of 16 bits; w has whole rows, c has not.
 static struct gemm_half make_half(struct blocks *b, const struct shape *s, bool bf16, struct rng *r) {
-  struct gemm_half g = {
-      .M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldc = s->N + 1, .bf16 = bf16, .accumulate = s->accumulate};
+  struct gemm_half g = {.M = s->M, .N = s->N, .K = s->K, .lda = s->K + 3, .ldc = s->N + 1, .bf16 = bf16};
   g.ldw = (s->N + 15) / 16 * 16;
   float *a = guard_take(&b->a, matrix_bytes(s->M, s->K, g.lda, sizeof *a));
   uint16_t *w = guard_take(&b->w, s->K * g.ldw * sizeof *w);
@@ -186,7 +185,6 @@ static void widen_then_multiply(struct blocks *b, const struct gemm_half *g) {
                                               .ldw = g->ldw,
                                               .c = (float *)b->want.start,
                                               .ldc = g->ldc,
-                                              .accumulate = g->accumulate,
                                               .bias = g->bias,
                                               .act = g->act});
   free(w);

@@ -112,7 +112,8 @@ static void run(struct blocks *b, const struct kernels *t, const struct problem 
                                  .bias = p->has_bias ? bias : NULL,
                                  .act = p->act,
                                  .c = c + n0,
-                                 .ldc = ldc});
+                                 .ldc = ldc,
+                                 .ahead = p->K % 2 ? w : NULL});
   }
 }
 
@@ -130,7 +131,7 @@ static void check_all_tables(struct blocks *b, const struct problem *p) {
 }
 
 static void test_same_bits(void **state) {
-  static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 13};
+  static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 19};
   struct rng r;
   rng_seed(&r, TEST_SEED);
   size_t i = 0;

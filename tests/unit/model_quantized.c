@@ -3,6 +3,7 @@
 #include "model_files.h"
 
 #include "base/size.h"
+#include "pack/sparse.h"
 #include "quant/quantize.h"
 
 static pare_engine engine;
@@ -264,6 +265,24 @@ static void kept_bf16_opens_on_every_table(void **state) {
   files_close(f);
 }
 
+// Only classifiers over features multiply a matrix of which the zeros are left out; a language model has no product for
+// it.
+static void sparse_layers_are_refused(void **state) {
+  (void)state;
+  static const char name[] = "bert.encoder.layer.1.output.dense.weight"; // (36, 52)
+  struct pare_error err = {0};
+  struct stored s;
+  must(stored_new(&encoding_f32, 36, 52, &s, &err), &err);
+  must(sparse_if_smaller(&s, &err), &err);
+  assert_true(sparse_is(&s));
+  struct model_files *f = files_open("models/bert");
+  files_put(f, name, DTYPE_F32, 1, s.parts[0].shape, s.parts[0].data);
+  files_put(f, part_name(name, "_index"), DTYPE_U8, 1, s.parts[1].shape, s.parts[1].data);
+  files_refuse(f, PARE_DATA, NEEDLES("model.safetensors", name, "a sparse matrix"));
+  files_close(f);
+  stored_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(missing_int8_scales_are_refused), cmocka_unit_test(misshapen_int8_scales_are_refused),
@@ -271,7 +290,7 @@ int main(void) {
       cmocka_unit_test(missing_nf4_parts_are_refused),   cmocka_unit_test(misshapen_nf4_parts_are_refused),
       cmocka_unit_test(another_code_book_is_refused),    cmocka_unit_test(a_wrong_quant_state_is_refused),
       cmocka_unit_test(garbage_provenance_is_refused),   cmocka_unit_test(a_flipped_weight_byte_fails_the_self_test),
-      cmocka_unit_test(kept_bf16_opens_on_every_table),
+      cmocka_unit_test(kept_bf16_opens_on_every_table),  cmocka_unit_test(sparse_layers_are_refused),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
 }
