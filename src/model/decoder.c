@@ -7,7 +7,7 @@
 
 struct decoder {
   pare_model *model;
-  struct arena arena;
+  struct arena arena, store; // of a pass; of the caches, which have room for all positions, of which few may be used
   struct nn_ctx ctx;
   struct kvcache cache, memory; // memory: of encoded texts
   size_t positions, step_tokens, source_tokens;
@@ -53,16 +53,18 @@ enum pare_status decoder_open_sized(pare_model *m, const struct decoder_size *si
   d->source_tokens = source;
   // A pass is a step, or the texts of one decoder_encode.
   size_t rows = texts ? size_max(size->step_tokens, source) : size->step_tokens, most = size_max(slots, size->texts);
-  size_t bytes = kvcache_bytes(c->L, c->C, slots, positions) + lists_bytes(rows, most) +
-                 m->arch->scratch_bytes(m->kernels, c, rows, most, size_min(rows, c->P), pool_threads(m->pool));
-  if (texts) bytes += kvcache_bytes(c->L, c->C, size->texts, source);
-  enum pare_status s = arena_init_sparse(&d->arena, bytes, err); // a cache of all positions, of which few may be used
+  size_t scratch = lists_bytes(rows, most) +
+                   m->arch->scratch_bytes(m->kernels, c, rows, most, size_min(rows, c->P), pool_threads(m->pool));
+  size_t store = kvcache_bytes(c->L, c->C, slots, positions);
+  if (texts) store += kvcache_bytes(c->L, c->C, size->texts, source);
+  enum pare_status s = arena_init(&d->arena, scratch, err);
+  if (!s) s = arena_init_sparse(&d->store, store, err);
   if (s) {
-    free(d);
+    decoder_close(d);
     return s;
   }
-  kvcache_init(&d->cache, &d->arena, c->L, c->H, c->C / c->H, slots, positions);
-  if (texts) kvcache_init(&d->memory, &d->arena, c->L, c->H, c->C / c->H, size->texts, source);
+  kvcache_init(&d->cache, &d->store, c->L, c->H, c->C / c->H, slots, positions);
+  if (texts) kvcache_init(&d->memory, &d->store, c->L, c->H, c->C / c->H, size->texts, source);
   d->ctx = (struct nn_ctx){.kernels = m->kernels, .pool = m->pool, .arena = &d->arena};
   *out = d;
   return PARE_OK;
@@ -71,6 +73,7 @@ enum pare_status decoder_open_sized(pare_model *m, const struct decoder_size *si
 void decoder_close(struct decoder *d) {
   if (!d) return;
   arena_free(&d->arena);
+  arena_free(&d->store);
   free(d);
 }
 
