@@ -43,11 +43,11 @@ static enum pare_status read_shapes(const struct options *o, struct shapes *out,
 
 // What a run is: random ids, --data or --generate. An option of another kind of run would do nothing.
 static enum pare_status check_kind(const struct options *o, struct pare_error *err) {
-  bool shapes = o->batches || o->lengths || o->labels;
+  bool shapes = o->batches || o->lengths || o->labels || o->template_text || o->multi_label;
   if (o->data && (o->generate || shapes))
     return error_set(err, PARE_USAGE,
-                     "--data: the texts are one batch; --batch, --length, --labels and --generate do "
-                     "not go with it");
+                     "--data: the texts are one batch; --batch, --length, --labels and what goes with them, and "
+                     "--generate do not go with it");
   if (!o->data && (o->limit || o->text_column))
     return error_set(err, PARE_USAGE, "--limit and --text-column go with --data");
   if (o->generate && (shapes || o->max_tokens))

@@ -69,6 +69,8 @@ quantizes int16
 quantizes int8
 quantizes int8-static --calibrate ../calibrate.csv
 quantizes llm-int8
+quantizes int4
+quantizes nf4
 quantizes nf4-dq
 echo "$same the same, $different different"
 [ "$different" -eq 0 ]

@@ -203,7 +203,7 @@ int main(int argc, char **argv) {
     d.w16[i] = (uint16_t)(0x3f00 + rng_below(&r, 256)); // bf16 in [0.5, 2)
   }
   for (size_t i = 0; i < (size_t)MAX_N * MAX_K; i++)
-    d.w4[i] = (uint8_t)(rng_next(&r) & 0x3f); // scales are normal floats
+    d.w4[i] = (uint8_t)(0x20 | (rng_next(&r) & 0x1f)); // as scales: small floats, none of them subnormal
   for (size_t i = 0; i < MAX_M + NR_MAX; i++) d.scale[i] = 0.01f;
 
   printf(

@@ -18,7 +18,7 @@ static const size_t piece = 1 << 18; // bytes a thread reads before it takes the
 typedef uint64_t lanes __attribute__((vector_size(32), aligned(32)));
 
 // Enough sums in flight that loads, not additions, are what it waits for.
-static inline uint64_t sum_of(const unsigned char *p, size_t bytes) {
+static inline __attribute__((always_inline)) uint64_t sum_of(const unsigned char *p, size_t bytes) {
   lanes sum[ACCUMULATORS] = {0};
   for (const unsigned char *end = p + bytes; p < end; p += ACCUMULATORS * sizeof(lanes))
     for (size_t i = 0; i < ACCUMULATORS; i++) sum[i] += ((const lanes *)(const void *)p)[i];

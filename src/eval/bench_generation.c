@@ -73,7 +73,7 @@ static int fill_decode(const struct bench *b, const struct bench_stream *s, json
   if (b->size.generate == 1)
     return record_set_null(line, "decode", "one new token: it comes with the prompt") |
            record_set_null(line, "token_ms", "one new token: it comes with the prompt");
-  if (!record_number(line, "token_ms.median", &token_ms) || token_ms <= 0) return -1;
+  record_number(line, "token_ms.median", &token_ms); // above 0: fill has looked
   struct nn_counters step = s->cost.rest;
   step.operations /= b->size.generate - 1;
   step.weight_bytes /= b->size.generate - 1;
@@ -89,8 +89,9 @@ static enum pare_status fill(const struct bench *b, size_t k, json_t *line, stru
   if (status == PARE_OK && z->generate > 1)
     status = fill_times(line, "token_ms", "token_samples_ms", s->token_ms, b->iterations, err);
   if (status != PARE_OK) return status;
+  double token = 1;
   if (!record_number(line, "latency_ms.median", &median) || !record_number(line, "first_token_ms.median", &first) ||
-      first <= 0)
+      (z->generate > 1 && !record_number(line, "token_ms.median", &token)) || first <= 0 || token <= 0)
     return error_set(err, PARE_BUG, "a run took no time");
   struct nn_counters whole = {.operations = s->cost.first.operations + s->cost.rest.operations,
                               .weight_bytes = s->cost.first.weight_bytes + s->cost.rest.weight_bytes};

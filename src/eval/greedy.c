@@ -28,7 +28,8 @@ enum pare_status greedy_check(const pare_model *m, const struct greedy_size *siz
   if (reads && (size->prompt > longest || size->generate > longest))
     return error_set(err, PARE_USAGE, "%s: expected up to %zu tokens to read and to write, found %zu and %zu", m->path,
                      longest, size->prompt, size->generate);
-  if (continues && (size->prompt > longest || size->generate > longest - size->prompt))
+  // The last new id is not read.
+  if (continues && (size->prompt > longest || size->generate - 1 > longest - size->prompt))
     return error_set(err, PARE_USAGE, "%s: expected a prompt and new tokens of up to %zu together, found %zu and %zu",
                      m->path, longest, size->prompt, size->generate);
   return PARE_OK;

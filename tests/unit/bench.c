@@ -214,10 +214,12 @@ static void texts_are_one_batch(void **state) {
 
 static void opening_is_told_apart(void **state) {
   static const size_t length = 8;
-  json_t *tree = benched(*state, minilm, &(struct pare_bench_options){.lengths = &length, .length_count = 1});
+  json_t *tree = benched(
+      *state, minilm, &(struct pare_bench_options){.lengths = &length, .length_count = 1, .iterations = 3});
   const json_t *row = json_array_get(record_get(tree, "rows"), 0);
   double load = number(row, "load_ms"), tokenizer = number(row, "tokenizer_ms"), open = number(row, "open_ms");
-  assert_true(load > 0 && tokenizer > 0 && number(row, "self_test_ms") >= 0);
+  assert_true(load > 0 && tokenizer > 0);
+  assert_true(number(row, "self_test_ms") > 0); // the model has a stored answer
   assert_true(load < open && tokenizer < open);
   assert_true(number(row, "size_bytes") > 1e6 && number(row, "rss_bytes") > 1e6);
   json_decref(tree);
