@@ -120,9 +120,8 @@ void avx2_gemm_i4(const struct gemm_i4 *g) {
   }
   for (size_t n = 0; n < g->N; n += 8 * NV) {
     for (size_t m = 0, mr; m < g->M; m += mr) {
-      mr = tile_rows(g->M - m, MR);
+      mr = tile_rows(g->M - m, MR); // at least 2: what is left is cut as evenly as can be
       switch (mr) {
-        case 1: tile(g, m, n, 1, NV); break;
         case 2: tile(g, m, n, 2, NV); break;
         case 3: tile(g, m, n, 3, NV); break;
         default: tile(g, m, n, MR, NV); break;

@@ -3,7 +3,7 @@
 // as many streams as the hardware fetches ahead, and a word of each fills a cache line.
 #include <immintrin.h>
 
-#include "kernel/isa.h"
+#include "kernel/transpose.h"
 
 enum { ROWS = 16, BYTES = 64 };
 
@@ -49,19 +49,6 @@ static inline __attribute__((always_inline)) void block(const uint8_t *src, size
   }
 }
 
-static inline __attribute__((always_inline)) void blocks(const struct transpose *t, size_t size) {
-  for (size_t r = 0; r + ROWS <= t->rows; r += ROWS)
-    for (size_t c = 0; c + BYTES / size <= t->columns; c += BYTES / size)
-      block(t->src + r * t->src_stride + c * size, t->src_stride, t->dst + c * t->dst_stride + r * size, t->dst_stride,
-            size);
-  scalar_transpose_rest(t, ROWS, BYTES / size);
-}
-
 void avx512_transpose(const struct transpose *t) {
-  switch (t->size) {
-    case 1: blocks(t, 1); break;
-    case 2: blocks(t, 2); break;
-    case 4: blocks(t, 4); break;
-    default: scalar_transpose(t); break;
-  }
+  transpose_run(t, &(struct transpose_tile){ROWS, BYTES, block});
 }

@@ -154,7 +154,10 @@ static inline size_t nf4_unit_bytes(size_t nr, size_t block) {
 
 struct transpose;
 
-enum { KERNEL_I8_KG_MAX = 8 }; // the largest i8_kg of any table: rows of 8-bit inputs are padded for it
+enum {
+  KERNEL_I8_KG_MAX = 8, // the largest i8_kg of any table: rows of 8-bit inputs are padded for it
+  KERNEL_NR_MAX = 64,   // the widest panel of any table
+};
 
 struct kernels {
   const char *name;           // as --isa takes it

@@ -17,86 +17,35 @@ static void gemm_i4(const struct gemm_i4 *g) {
   scalar_gemm_i4_of(g, I8_PANEL);
 }
 
+// What does not differ; f32_nr: two tiles of 16 columns.
+#define SHARED                                                                                \
+  .f32_mr = 5, .f32_nr = 32, .i8_nr = I8_PANEL, .bf16_dot = false, .gemm_f32 = neon_gemm_f32, \
+  .gemm_half = neon_gemm_half, .gemm_i4 = gemm_i4, .gemm_nf4 = scalar_gemm_nf4, ROWS_KERNELS, \
+  .transpose = scalar_transpose
+
 const struct kernels kernels_neon = {
     .name = "neon",
     .supported = isa_has_neon,
-    .f32_mr = 5,
-    .f32_nr = 32, // two tiles of 16 columns
     .i8_mr = 5,
-    .i8_nr = I8_PANEL,
     .i8_kg = 1,
-    .bf16_dot = false,
-    .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_gemm_i8,
-    .gemm_half = neon_gemm_half,
-    .gemm_i4 = gemm_i4,
-    .gemm_nf4 = scalar_gemm_nf4,
-    .quantize_u8 = rows_quantize_u8,
-    .quantize_u8_fixed = rows_quantize_u8_fixed,
-    .mark_outliers = rows_mark_outliers,
-    .quantize_s8 = rows_quantize_s8,
-    .layernorm = rows_layernorm,
-    .softmax_exp = rows_softmax_exp,
-    .div = rows_div,
-    .add = rows_add,
-    .act = rows_act,
-    .lstm = rows_lstm,
-    .unpack_i16 = rows_unpack_i16,
-    .transpose = scalar_transpose,
+    SHARED,
 };
 
 const struct kernels kernels_neon_dot = {
     .name = "neon_dot",
     .supported = isa_has_neon_dot,
-    .f32_mr = 5,
-    .f32_nr = 32, // two tiles of 16 columns
     .i8_mr = 5,
-    .i8_nr = I8_PANEL,
     .i8_kg = 4,
-    .bf16_dot = false,
-    .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_dot_gemm_i8,
-    .gemm_half = neon_gemm_half,
-    .gemm_i4 = gemm_i4,
-    .gemm_nf4 = scalar_gemm_nf4,
-    .quantize_u8 = rows_quantize_u8,
-    .quantize_u8_fixed = rows_quantize_u8_fixed,
-    .mark_outliers = rows_mark_outliers,
-    .quantize_s8 = rows_quantize_s8,
-    .layernorm = rows_layernorm,
-    .softmax_exp = rows_softmax_exp,
-    .div = rows_div,
-    .add = rows_add,
-    .act = rows_act,
-    .lstm = rows_lstm,
-    .unpack_i16 = rows_unpack_i16,
-    .transpose = scalar_transpose,
+    SHARED,
 };
 
 const struct kernels kernels_neon_i8mm = {
     .name = "neon_i8mm",
     .supported = isa_has_neon_i8mm,
-    .f32_mr = 5,
-    .f32_nr = 32, // two tiles of 16 columns
     .i8_mr = 4,
-    .i8_nr = I8_PANEL,
     .i8_kg = 8,
-    .bf16_dot = false,
-    .gemm_f32 = neon_gemm_f32,
     .gemm_i8 = neon_i8mm_gemm_i8,
-    .gemm_half = neon_gemm_half,
-    .gemm_i4 = gemm_i4,
-    .gemm_nf4 = scalar_gemm_nf4,
-    .quantize_u8 = rows_quantize_u8,
-    .quantize_u8_fixed = rows_quantize_u8_fixed,
-    .mark_outliers = rows_mark_outliers,
-    .quantize_s8 = rows_quantize_s8,
-    .layernorm = rows_layernorm,
-    .softmax_exp = rows_softmax_exp,
-    .div = rows_div,
-    .add = rows_add,
-    .act = rows_act,
-    .lstm = rows_lstm,
-    .unpack_i16 = rows_unpack_i16,
-    .transpose = scalar_transpose,
+    SHARED,
 };

@@ -138,28 +138,25 @@ static inline __attribute__((always_inline)) void tile_of_columns(const struct p
   }
 }
 
-static void tile_f32(const struct product *p, const struct spot *s, size_t mr) {
-  tile_of_columns(p, s, WEIGHT_F32, mr);
+static void tile_of_type(const struct product *p, const struct spot *s, size_t mr) {
+  switch (p->type) {
+    case WEIGHT_F32: tile_of_columns(p, s, WEIGHT_F32, mr); break;
+    case WEIGHT_F16: tile_of_columns(p, s, WEIGHT_F16, mr); break;
+    case WEIGHT_BF16: tile_of_columns(p, s, WEIGHT_BF16, mr); break;
+  }
 }
-static void tile_f16(const struct product *p, const struct spot *s, size_t mr) {
-  tile_of_columns(p, s, WEIGHT_F16, mr);
-}
-static void tile_bf16(const struct product *p, const struct spot *s, size_t mr) {
-  tile_of_columns(p, s, WEIGHT_BF16, mr);
+
+static void run(struct product p) {
+  p.mr = MR, p.nr = 4 * NV, p.kc = KC;
+  p.tile = tile_of_type;
+  p.finish = neon_finish;
+  product_run(&p);
 }
 
 void neon_gemm_f32(const struct gemm_f32 *g) {
-  struct product p = product_f32(g);
-  p.mr = MR, p.nr = 4 * NV, p.kc = KC;
-  p.tile = tile_f32;
-  p.finish = neon_finish;
-  product_run(&p);
+  run(product_f32(g));
 }
 
 void neon_gemm_half(const struct gemm_half *g) {
-  struct product p = product_half(g);
-  p.mr = MR, p.nr = 4 * NV, p.kc = KC;
-  p.tile = g->bf16 ? tile_bf16 : tile_f16;
-  p.finish = neon_finish;
-  product_run(&p);
+  run(product_half(g));
 }

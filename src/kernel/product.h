@@ -20,6 +20,7 @@ struct spot {
 };
 
 struct product {
+  enum weight_type type;
   size_t M, N, K, lda, ldc;
   const float *a;
   const uint8_t *w;
@@ -36,7 +37,8 @@ struct product {
 };
 
 static inline struct product product_f32(const struct gemm_f32 *g) {
-  return (struct product){.M = g->M,
+  return (struct product){.type = WEIGHT_F32,
+                          .M = g->M,
                           .N = g->N,
                           .K = g->K,
                           .lda = g->lda,
@@ -52,7 +54,8 @@ static inline struct product product_f32(const struct gemm_f32 *g) {
 }
 
 static inline struct product product_half(const struct gemm_half *g) {
-  return (struct product){.M = g->M,
+  return (struct product){.type = g->bf16 ? WEIGHT_BF16 : WEIGHT_F16,
+                          .M = g->M,
                           .N = g->N,
                           .K = g->K,
                           .lda = g->lda,

@@ -441,4 +441,10 @@ static inline void rows_unpack_i16(const int16_t *src, const float *scale, float
   }
 }
 
+// Of a table: every kernel of this file.
+#define ROWS_KERNELS                                                                                                 \
+  .quantize_u8 = rows_quantize_u8, .quantize_u8_fixed = rows_quantize_u8_fixed, .mark_outliers = rows_mark_outliers, \
+  .quantize_s8 = rows_quantize_s8, .layernorm = rows_layernorm, .softmax_exp = rows_softmax_exp, .div = rows_div,    \
+  .add = rows_add, .act = rows_act, .lstm = rows_lstm, .unpack_i16 = rows_unpack_i16
+
 #endif

@@ -24,21 +24,28 @@ size_t nn_attention_scratch_bytes(size_t threads, size_t longest, size_t D) {
   return threads * scratch_per_thread(longest, D);
 }
 
+// Where the block of the key at a position begins.
+static size_t block_at(size_t position, size_t D) {
+  return position / KEY_BLOCK * D * KEY_BLOCK;
+}
+
 void attention_put_keys(const struct kernels *k, const float *from, size_t ldk, size_t first, size_t T, size_t D,
                         float *keys) {
-  for (size_t end = first + T, n; first < end; first += n, from += n * ldk) {
-    n = size_min(end - first, KEY_BLOCK - first % KEY_BLOCK);
+  for (size_t t = 0, n; t < T; t += n) {
+    size_t at = first + t;
+    n = size_min(T - t, KEY_BLOCK - at % KEY_BLOCK);
     k->transpose(&(struct transpose){.size = sizeof(float),
                                      .rows = n,
                                      .columns = D,
-                                     .src = (const uint8_t *)from,
+                                     .src = (const uint8_t *)(from + t * ldk),
                                      .src_stride = ldk * sizeof(float),
-                                     .dst = (uint8_t *)(attention_keys(keys, D, first) + first % KEY_BLOCK),
+                                     .dst = (uint8_t *)(keys + block_at(at, D) + at % KEY_BLOCK),
                                      .dst_stride = KEY_BLOCK * sizeof(float)});
   }
 }
 
-void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld) {
+// M <= QUERY_BLOCK rows, the last of which sees all k_count keys.
+static void block_of_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld) {
   float sums[QUERY_BLOCK];
   for (size_t first = 0; first < r->k_count; first += KEY_BLOCK) {
     struct gemm_f32 qk = {.M = r->M,
@@ -46,7 +53,7 @@ void attention_rows(const struct kernels *k, const struct attention_rows *r, flo
                           .K = r->D,
                           .a = r->q,
                           .lda = r->ldq,
-                          .w = attention_keys(r->keys, r->D, first),
+                          .w = r->keys + block_at(first, r->D),
                           .ldw = KEY_BLOCK,
                           .c = scores + first,
                           .ldc = ld};
@@ -70,6 +77,18 @@ void attention_rows(const struct kernels *k, const struct attention_rows *r, flo
   for (size_t m = 0; m < r->M; m++) k->div(r->out + m * r->ldo, r->D, sums[m]);
 }
 
+void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld) {
+  for (size_t i0 = 0; i0 < r->M; i0 += QUERY_BLOCK) {
+    struct attention_rows block = *r;
+    block.q += i0 * r->ldq;
+    block.out += i0 * r->ldo;
+    block.M = size_min(QUERY_BLOCK, r->M - i0);
+    block.first += i0;
+    if (r->causal) block.k_count = block.first + block.M;
+    block_of_rows(k, &block, scores, ld);
+  }
+}
+
 static void head_job(void *context, size_t job, size_t thread) {
   const struct attention_job *j = context;
   const struct nn_attention *a = j->a;
@@ -81,23 +100,20 @@ static void head_job(void *context, size_t job, size_t thread) {
   float *blocks = (float *)(void *)(j->scratch + thread * j->scratch_bytes);
   float *scores = blocks + arena_need(a->D * ld * sizeof(float)) / sizeof(float);
   attention_put_keys(j->ctx->kernels, a->k + k0 * a->ldk + column, a->ldk, 0, keys, a->D, blocks);
-  for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
-    size_t M = size_min(QUERY_BLOCK, T - i0);
-    struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
-                               .keys = blocks,
-                               .values = a->v + k0 * a->ldv + column,
-                               .out = a->out + (r0 + i0) * a->ldo + column,
-                               .ldq = a->ldq,
-                               .ldv = a->ldv,
-                               .ldo = a->ldo,
-                               .M = M,
-                               .D = a->D,
-                               .first = first + i0,
-                               .k_count = a->causal ? first + i0 + M : keys,
-                               .causal = a->causal,
-                               .scale = a->scale};
-    attention_rows(j->ctx->kernels, &r, scores, ld);
-  }
+  struct attention_rows r = {.q = a->q + r0 * a->ldq + column,
+                             .keys = blocks,
+                             .values = a->v + k0 * a->ldv + column,
+                             .out = a->out + r0 * a->ldo + column,
+                             .ldq = a->ldq,
+                             .ldv = a->ldv,
+                             .ldo = a->ldo,
+                             .M = T,
+                             .D = a->D,
+                             .first = first,
+                             .k_count = keys,
+                             .causal = a->causal,
+                             .scale = a->scale};
+  attention_rows(j->ctx->kernels, &r, scores, ld);
 }
 
 void nn_attention(struct nn_ctx *ctx, const struct nn_attention *a) {

@@ -1,4 +1,5 @@
-// attention.h - one block of queries over keys that lie transposed: what attention over a text and over a cache share.
+// attention.h - the queries of one head over keys that lie transposed: what attention over a text and over a cache
+// share.
 #ifndef PARE_NN_ATTENTION_H
 #define PARE_NN_ATTENTION_H
 
@@ -10,23 +11,19 @@ enum {
 };
 
 struct attention_rows {
-  const float *q;      // (M, ldq), M <= QUERY_BLOCK
+  const float *q;      // (M, ldq)
   const float *keys;   // (blocks, D, KEY_BLOCK)
   const float *values; // (k_count, ldv)
   float *out;          // (M, ldo)
   size_t ldq, ldv, ldo, M, D;
   size_t first;   // position of row 0: with causal, row m sees first + m + 1 keys
-  size_t k_count; // keys there are
+  size_t k_count; // keys there are; with causal first + M or more
   bool causal;
   float scale;
 };
 // scores: scratch (QUERY_BLOCK, ld), ld >= k_count.
 void attention_rows(const struct kernels *k, const struct attention_rows *r, float *scores, size_t ld);
 
-// The block of the key at a position.
-static inline float *attention_keys(const float *keys, size_t D, size_t position) {
-  return (float *)keys + position / KEY_BLOCK * D * KEY_BLOCK;
-}
 // Keys (T, ldk) become those of positions first .. first + T - 1.
 void attention_put_keys(const struct kernels *k, const float *from, size_t ldk, size_t first, size_t T, size_t D,
                         float *keys);

@@ -64,23 +64,20 @@ static void head_job(void *context, size_t job, size_t thread) {
     if (a->first) past += a->first[b];
   }
   float *scores = j->scratch + thread * QUERY_BLOCK * c->cap;
-  for (size_t i0 = 0; i0 < T; i0 += QUERY_BLOCK) {
-    size_t M = size_min(QUERY_BLOCK, T - i0);
-    struct attention_rows r = {.q = a->q + (r0 + i0) * a->ldq + column,
-                               .keys = keys_of(c, j->layer, slot, h),
-                               .values = values_of(c, j->layer, slot, h),
-                               .out = a->out + (r0 + i0) * a->ldo + column,
-                               .ldq = a->ldq,
-                               .ldv = c->D,
-                               .ldo = a->ldo,
-                               .M = M,
-                               .D = a->D,
-                               .first = past + i0,
-                               .k_count = a->causal ? past + i0 + M : past,
-                               .causal = a->causal,
-                               .scale = a->scale};
-    attention_rows(j->ctx->kernels, &r, scores, c->cap);
-  }
+  struct attention_rows r = {.q = a->q + r0 * a->ldq + column,
+                             .keys = keys_of(c, j->layer, slot, h),
+                             .values = values_of(c, j->layer, slot, h),
+                             .out = a->out + r0 * a->ldo + column,
+                             .ldq = a->ldq,
+                             .ldv = c->D,
+                             .ldo = a->ldo,
+                             .M = T,
+                             .D = a->D,
+                             .first = past,
+                             .k_count = a->causal ? past + T : past,
+                             .causal = a->causal,
+                             .scale = a->scale};
+  attention_rows(j->ctx->kernels, &r, scores, c->cap);
 }
 
 static void attend(struct nn_ctx *ctx, const struct nn_attention *a, const struct kvcache *c, size_t layer,

@@ -40,6 +40,23 @@ size_t nn_linear_scratch_bytes(const struct kernels *k, size_t threads) {
   return arena_need(threads * thread_floats(k) * sizeof(float));
 }
 
+// Where the outputs of rows from m0 on in a panel lie, and what they are made of.
+struct place {
+  size_t n0, N; // columns
+  const void *w;
+  const float *bias; // or NULL
+  float *c;
+};
+static struct place place_of(const struct linear_job *j, size_t panel, size_t m0) {
+  const struct packed *w = j->w;
+  size_t n0 = panel * j->nr;
+  return (struct place){.n0 = n0,
+                        .N = size_min(j->nr, w->N - n0),
+                        .w = w->data + panel * w->panel_bytes,
+                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .c = j->y + m0 * w->N + n0};
+}
+
 // What the thread will read next, told once for a panel; NULL at the end.
 static const int8_t *next_panel(const struct packed *w, size_t panel, size_t m0) {
   return m0 || panel + 1 == w->panels ? NULL : (const int8_t *)w->data + (panel + 1) * w->panel_bytes;
@@ -47,21 +64,21 @@ static const int8_t *next_panel(const struct packed *w, size_t panel, size_t m0)
 
 static void integer_rows(const struct linear_job *j, size_t panel, size_t m0, size_t M, enum act act) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr, Kpad = size_round_up(w->K, j->k->i8_kg);
+  const struct place at = place_of(j, panel, m0);
   struct gemm_i8 g = {.M = M,
-                      .N = size_min(j->nr, w->N - n0),
-                      .K = Kpad,
+                      .N = at.N,
+                      .K = size_round_up(w->K, j->k->i8_kg),
                       .a = j->in->q + m0 * j->in->ldq,
                       .lda = j->in->ldq,
-                      .w = (const int8_t *)w->data + panel * w->panel_bytes,
+                      .w = at.w,
                       .ahead = next_panel(w, panel, m0),
-                      .wsum = w->sum + n0,
-                      .wscale = w->scale + n0,
+                      .wsum = w->sum + at.n0,
+                      .wscale = w->scale + at.n0,
                       .ascale = j->in->scale + m0,
                       .azero = j->in->zero + m0,
-                      .bias = j->bias ? j->bias + n0 : NULL,
+                      .bias = at.bias,
                       .act = act,
-                      .c = j->y + m0 * w->N + n0,
+                      .c = at.c,
                       .ldc = w->N};
   j->k->gemm_i8(&g);
 }
@@ -72,7 +89,8 @@ static void outlier_rows(const struct linear_job *j, size_t panel, size_t b, siz
   const struct packed *w = j->w;
   const uint8_t *mask = in->mask + b * in->K;
   float *panel_block = j->scratch + thread * j->scratch_size, *x_block = panel_block + panel_floats(j->k);
-  size_t n0 = panel * j->nr, left = in->outliers[b];
+  const struct place at = place_of(j, panel, m0);
+  size_t left = in->outliers[b];
   for (size_t k = 0; left;) {
     uint32_t columns[LINEAR_K_BLOCK];
     size_t n = 0;
@@ -83,13 +101,13 @@ static void outlier_rows(const struct linear_job *j, size_t panel, size_t b, siz
     for (size_t m = 0; m < M; m++)
       for (size_t c = 0; c < n; c++) x_block[m * n + c] = in->x[(m0 + m) * in->K + columns[c]];
     struct gemm_f32 g = {.M = M,
-                         .N = size_min(j->nr, w->N - n0),
+                         .N = at.N,
                          .K = n,
                          .a = x_block,
                          .lda = n,
                          .w = panel_block,
                          .ldw = j->nr,
-                         .c = j->y + m0 * w->N + n0,
+                         .c = at.c,
                          .ldc = w->N,
                          .accumulate = true,
                          .act = left ? ACT_NONE : j->act};
@@ -116,45 +134,44 @@ static void integer_job(const struct linear_job *j, size_t panel, size_t m0, siz
 
 static void int4_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
+  const struct place at = place_of(j, panel, m0);
   struct gemm_i4 g = {.M = M,
-                      .N = size_min(j->nr, w->N - n0),
+                      .N = at.N,
                       .K = size_round_up(w->K, NIB_BLOCK),
                       .a = j->in->q + m0 * j->in->ldq,
                       .lda = j->in->ldq,
-                      .w = w->data + panel * w->panel_bytes,
+                      .w = at.w,
                       .ascale = j->in->scale + m0,
                       .azero = j->in->zero + m0,
-                      .bias = j->bias ? j->bias + n0 : NULL,
+                      .bias = at.bias,
                       .act = j->act,
-                      .c = j->y + m0 * w->N + n0,
+                      .c = at.c,
                       .ldc = w->N};
   j->k->gemm_i4(&g);
 }
 
 static void nf4_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
+  const struct place at = place_of(j, panel, m0);
   struct gemm_nf4 g = {.M = M,
-                       .N = size_min(j->nr, w->N - n0),
+                       .N = at.N,
                        .K = w->K,
                        .a = j->in->x + m0 * j->in->K,
                        .lda = j->in->K,
-                       .w = w->data + panel * w->panel_bytes,
+                       .w = at.w,
                        .codebook = nf4_codebook,
                        .block = w->block,
-                       .c = j->y + m0 * w->N + n0,
+                       .c = at.c,
                        .ldc = w->N,
-                       .bias = j->bias ? j->bias + n0 : NULL,
+                       .bias = at.bias,
                        .act = j->act};
   j->k->gemm_nf4(&g);
 }
 
 static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_t M, size_t thread) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
+  const struct place at = place_of(j, panel, m0);
   float *scratch = j->scratch + thread * j->scratch_size;
-  const float *bias = j->bias ? j->bias + n0 : NULL;
   size_t most = M <= j->k->f32_mr && w->encoding->unpack_panel ? LINEAR_K_SHORT : LINEAR_K_BLOCK;
   for (size_t k0 = 0; k0 < w->K; k0 += most) {
     size_t kn = size_min(most, w->K - k0);
@@ -162,20 +179,20 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
     if (w->encoding->unpack_panel) {
       w->encoding->unpack_panel(j->k, w, panel, k0, kn, scratch);
     } else {
-      block = (const float *)(const void *)(w->data + panel * w->panel_bytes) + k0 * j->nr;
+      block = (const float *)at.w + k0 * j->nr;
     }
     bool last = k0 + kn == w->K;
     struct gemm_f32 g = {.M = M,
-                         .N = size_min(j->nr, w->N - n0),
+                         .N = at.N,
                          .K = kn,
                          .a = j->in->x + m0 * j->in->K + k0,
                          .lda = j->in->K,
                          .w = block,
                          .ldw = j->nr,
-                         .c = j->y + m0 * w->N + n0,
+                         .c = at.c,
                          .ldc = w->N,
                          .accumulate = k0 > 0,
-                         .bias = last ? bias : NULL,
+                         .bias = last ? at.bias : NULL,
                          .act = last ? j->act : ACT_NONE};
     j->k->gemm_f32(&g);
   }
@@ -183,35 +200,35 @@ static void float_job(const struct linear_job *j, size_t panel, size_t m0, size_
 
 static void half_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
+  const struct place at = place_of(j, panel, m0);
   struct gemm_half g = {.M = M,
-                        .N = size_min(j->nr, w->N - n0),
+                        .N = at.N,
                         .K = w->K,
                         .a = j->in->x + m0 * j->in->K,
                         .lda = j->in->K,
-                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .w = at.w,
                         .ldw = j->nr,
                         .bf16 = w->encoding == &encoding_bf16,
-                        .c = j->y + m0 * w->N + n0,
+                        .c = at.c,
                         .ldc = w->N,
-                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .bias = at.bias,
                         .act = j->act};
   j->k->gemm_half(&g);
 }
 
 static void bf16_job(const struct linear_job *j, size_t panel, size_t m0, size_t M) {
   const struct packed *w = j->w;
-  size_t n0 = panel * j->nr;
+  const struct place at = place_of(j, panel, m0);
   struct gemm_bf16 g = {.M = M,
-                        .N = size_min(j->nr, w->N - n0),
+                        .N = at.N,
                         .K = w->K,
                         .a = (const uint16_t *)(const void *)(j->in->q + m0 * j->in->ldq),
                         .lda = w->K,
-                        .w = (const uint16_t *)(const void *)(w->data + panel * w->panel_bytes),
+                        .w = at.w,
                         .ldw = j->nr,
-                        .c = j->y + m0 * w->N + n0,
+                        .c = at.c,
                         .ldc = w->N,
-                        .bias = j->bias ? j->bias + n0 : NULL,
+                        .bias = at.bias,
                         .act = j->act};
   j->k->gemm_bf16(&g);
 }

@@ -9,7 +9,7 @@
 #include "base/size.h"
 #include "pack/pack.h"
 
-enum { WORD = 8, MAX_NR = 64, GROUP_WORDS = I4_GROUP / WORD }; // a stored word holds 8 values
+enum { WORD = 8, GROUP_WORDS = I4_GROUP / WORD }; // a stored word holds 8 values
 
 static size_t layout(size_t N, size_t K, struct part parts[PACK_MAX_PARTS]) {
   size_t words = size_ceil_div(K, WORD), groups = size_ceil_div(K, I4_GROUP);
@@ -91,11 +91,11 @@ static int16_t row_words(const struct stored *s, size_t n, size_t k0, size_t kn,
 
 // One group of k from k0 on, for the outputs from n0 on; those past N are 0.
 static void pack_group(const struct kernels *k, const struct stored *s, size_t n0, size_t k0, uint8_t *group) {
-  uint32_t words[MAX_NR][GROUP_WORDS] = {{0}};
-  float scale[MAX_NR] = {0};
-  int16_t sum[MAX_NR] = {0};
+  uint32_t words[KERNEL_NR_MAX][GROUP_WORDS] = {{0}};
+  float scale[KERNEL_NR_MAX] = {0};
+  int16_t sum[KERNEL_NR_MAX] = {0};
   size_t nr = k->i8_nr, kn = size_min(I4_GROUP, s->K - k0), groups = size_ceil_div(s->K, I4_GROUP);
-  assert(nr <= MAX_NR);
+  assert(nr <= KERNEL_NR_MAX);
   for (size_t j = 0; j < size_min(nr, s->N - n0); j++) {
     sum[j] = row_words(s, n0 + j, k0, kn, words[j]);
     scale[j] = part_f32(&s->parts[1], (n0 + j) * groups + k0 / I4_GROUP);

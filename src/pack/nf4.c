@@ -12,8 +12,6 @@
 #include "base/size.h"
 #include "pack/pack.h"
 
-enum { MAX_NR = 64 };
-
 const float nf4_codebook[16] = {-1.0f,
                                 -0.6961928009986877f,
                                 -0.5250730514526367f,
@@ -157,10 +155,10 @@ static void row_words(const struct stored *s, size_t n, size_t k0, size_t count,
 
 // The k of one unit from k0 on. Outputs past N, and k past K, decode to -1 * 0: harmless and never written out.
 static void pack_unit(const struct kernels *k, const struct stored *s, size_t n0, size_t k0, uint8_t *unit_start) {
-  uint32_t words[MAX_NR][NF4_BLOCK / NIB_BLOCK] = {{0}};
+  uint32_t words[KERNEL_NR_MAX][NF4_BLOCK / NIB_BLOCK] = {{0}};
   size_t nr = k->f32_nr, block = block_of(s->K), unit = nf4_unit(block), count = size_min(unit, s->K - k0);
   size_t rows = size_min(nr, s->N - n0);
-  assert(nr <= MAX_NR);
+  assert(nr <= KERNEL_NR_MAX);
   for (size_t j = 0; j < rows; j++) row_words(s, n0 + j, k0, count, words[j]);
   k->transpose(&(struct transpose){.size = sizeof(uint32_t),
                                    .rows = nr,
@@ -171,7 +169,7 @@ static void pack_unit(const struct kernels *k, const struct stored *s, size_t n0
                                    .dst_stride = nr * sizeof(uint32_t)});
   uint8_t *absmax = unit_start + unit / 2 * nr;
   for (size_t i = 0; i < unit; i += block) {
-    float row[MAX_NR] = {0};
+    float row[KERNEL_NR_MAX] = {0};
     for (size_t j = 0; i < count && j < rows; j++) row[j] = nf4_absmax(s, ((n0 + j) * s->K + k0 + i) / NF4_BLOCK);
     memcpy(absmax + i / block * nr * sizeof *row, row, nr * sizeof *row);
   }

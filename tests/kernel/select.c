@@ -29,6 +29,7 @@ static void test_tables_are_complete(void **state) {
                 t->quantize_s8);
     assert_true(t->f32_mr > 0 && t->i8_mr > 0 && t->i8_nr > 0 && t->i8_kg > 0 && t->i8_kg <= KERNEL_I8_KG_MAX);
     assert_int_equal(t->f32_nr % 32, 0);
+    assert_true(t->f32_nr <= KERNEL_NR_MAX && t->i8_nr <= KERNEL_NR_MAX);
     assert_int_equal(t->bf16_dot, t->gemm_bf16 != NULL);
     assert_int_equal(t->bf16_dot, t->round_bf16 != NULL);
     assert_int_equal(t->bf16_dot, strcmp(t->name, "avx512_bf16") == 0);
