@@ -3,8 +3,8 @@
 // Simplest use: pare_engine_open, pare_model_open, pare_session_open, pare_classify, then the closes in reverse.
 // Every fallible call returns a pare_status and, on failure, fills the pare_error (which may be NULL) and leaves
 // outputs NULL. Strings are UTF-8. Handles are opaque; X_close accepts NULL. Engines and models are immutable once open
-// and may be shared by threads; a session belongs to one thread at a time, and one engine runs one session at a time
-// (its thread pool has one caller).
+// and may be shared by threads; a session belongs to one thread at a time. Sessions of one engine may run at once: one
+// has the engine's threads, the others compute on their callers'.
 #ifndef PARE_H
 #define PARE_H
 
@@ -107,6 +107,7 @@ PARE_API enum pare_status pare_detokenize(const pare_model *model, const uint32_
 // ---- session: ids to logits -----------------------------------------------------------------------------------------
 struct pare_session_options {
   size_t batch_tokens; // most tokens in one forward pass, all sequences together; 0: enough for one of the longest
+  bool alone;          // computes on the calling thread and leaves the engine's others to other sessions
 };
 PARE_API enum pare_status pare_session_open(pare_model *model, const struct pare_session_options *options,
                                             pare_session **out, struct pare_error *err);
@@ -155,6 +156,10 @@ enum pare_early_stopping {
   PARE_EARLY_TRUE,    // stop when there are as many finished beams as beams
   PARE_EARLY_NEVER,   // stop when no open beam can
 };
+struct pare_logit_bias {
+  uint32_t id;
+  float bias; // -100 to 100
+};
 struct pare_generate_options {
   size_t max_tokens;         // new tokens; 0: 128. Never past the model's longest
   double temperature;        // 0: greedy, the highest logit, ties to the lower id
@@ -174,6 +179,11 @@ struct pare_generate_options {
   double length_penalty;   // with has_length_penalty: a beam's score is the sum of log p over its length to this power
   bool has_length_penalty; // false: 1
   enum pare_early_stopping early_stopping;
+  double presence_penalty, frequency_penalty; // off the logit of an id in the answer: once, and for each time
+  const struct pare_logit_bias *bias;         // added to the logits of some ids
+  size_t bias_count;
+  // Called between steps, from the calling thread; false: pare_generate ends with PARE_UNAVAILABLE. NULL: never.
+  bool (*go_on)(void *context);
 };
 enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
 struct pare_generation {
