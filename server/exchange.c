@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char json_type[] = "application/json";
+static const char media_json[] = "application/json";
 
 json_t *exchange_parse(struct exchange *x) {
   json_error_t at;
@@ -40,7 +40,7 @@ void exchange_write(struct exchange *x, json_t *value) {
 
 void exchange_json(struct exchange *x, unsigned status, json_t *value) {
   exchange_write(x, value);
-  exchange_reply(x, status, json_type);
+  exchange_reply(x, status, media_json);
 }
 
 static const char *error_type(unsigned status) {

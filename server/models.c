@@ -1,0 +1,294 @@
+// models.c - see models.h. The list is looked at under a lock and held by reference counts, so that swapping an entry
+// waits for nobody. Configurations are kept until the end: a name that was unloaded may be loaded again.
+#include "models.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+
+struct kept_config {
+  struct serve_model_config config;
+  struct kept_config *next;
+};
+
+struct models {
+  struct models_hooks hooks;
+  pthread_mutex_t lock;
+  struct served **list;
+  size_t count;
+  struct kept_config *configs; // the newest first
+  unsigned versions;
+};
+
+// ---- configurations -----------------------------------------------------------------------------------------------
+
+static void config_free(struct kept_config *k) {
+  free(k->config.name);
+  free(k->config.path);
+  free(k->config.quantized);
+  free(k->config.scheme);
+  free(k);
+}
+
+static char *copy(const char *text, bool *ok) {
+  char *out = text ? strdup(text) : NULL;
+  if (text && !out) *ok = false;
+  return out;
+}
+
+static const struct serve_model_config *keep_config(struct models *m, const struct serve_model_config *from) {
+  struct kept_config *k = calloc(1, sizeof *k);
+  if (!k) return NULL;
+  bool ok = true;
+  k->config = *from;
+  k->config.name = copy(from->name, &ok);
+  k->config.path = copy(from->path, &ok);
+  k->config.quantized = copy(from->quantized, &ok);
+  k->config.scheme = copy(from->scheme, &ok);
+  if (!ok) {
+    config_free(k);
+    return NULL;
+  }
+  pthread_mutex_lock(&m->lock);
+  k->next = m->configs;
+  m->configs = k;
+  pthread_mutex_unlock(&m->lock);
+  return &k->config;
+}
+
+const struct serve_model_config *models_config(struct models *m, const char *name) {
+  const struct serve_model_config *found = NULL;
+  pthread_mutex_lock(&m->lock);
+  for (const struct kept_config *k = m->configs; k && !found; k = k->next)
+    if (!strcmp(k->config.name, name)) found = &k->config;
+  pthread_mutex_unlock(&m->lock);
+  return found;
+}
+
+// ---- one entry ----------------------------------------------------------------------------------------------------
+
+const pare_model *served_model(const struct served *s) {
+  // The form that was opened first stays; the other may come while we look.
+  return s->first;
+}
+
+void served_hold(struct served *s) {
+  atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+}
+
+static void served_free(struct served *s) {
+  for (size_t v = 0; v < VARIANT_COUNT; v++) {
+    struct form *f = &s->forms[v];
+    if (f->runner && s->models->hooks.runner_free) s->models->hooks.runner_free(f->runner);
+    pare_model_close(f->model);
+  }
+  rollout_free(s->rollout);
+  pthread_mutex_destroy(&s->opening);
+  free(s->name);
+  free(s);
+}
+
+void served_release(struct served *s) {
+  if (s && atomic_fetch_sub(&s->references, 1) == 1) served_free(s);
+}
+
+static void form_took(struct form *f, pare_model *model) {
+  snprintf(f->scheme, sizeof f->scheme, "%s", pare_model_scheme(model));
+  f->load_ms = pare_model_load_ms(model);
+  f->failed = false;
+  f->model = model;
+}
+
+static bool is_nli(const pare_model *m) {
+  for (size_t i = 0; i < pare_model_label_count(m); i++)
+    if (!strncasecmp(pare_model_label(m, i), "entail", 6)) return true;
+  return false;
+}
+
+// The quantized form if there is one that can be used; else the original.
+static enum pare_status open_first(struct served *s, struct pare_error *err) {
+  const struct serve_model_config *c = s->config;
+  struct pare_preference preference = {.original = !c->use_quantization, .quantized = c->quantized};
+  struct pare_used used;
+  pare_model *model;
+  enum pare_status status =
+      pare_model_open_preferred(s->models->hooks.engine, c->path, &preference, &model, &used, err);
+  if (status) return status;
+  form_took(&s->forms[used.quantized ? VARIANT_QUANTIZED : VARIANT_ORIGINAL], model);
+  s->first = model;
+  struct form *q = &s->forms[VARIANT_QUANTIZED];
+  if (used.fallback) {
+    q->failed = true;
+    error_set(&q->error, PARE_DATA, "%s", used.reason);
+    snprintf(s->state_reason, sizeof s->state_reason, "%s", used.reason);
+  } else if (!used.quantized && c->use_quantization) {
+    q->failed = true;
+    error_set(&q->error, PARE_NOFILE, "%s has no quantized form", c->path);
+  }
+  s->has_quantized = used.quantized;
+  return PARE_OK;
+}
+
+static bool needs_original(const struct served *s) {
+  const struct rollout_config *r = &s->config->rollout;
+  return s->config->keep_original || r->mode != ROLLOUT_QUANTIZED || r->shadow_share > 0 || s->linear;
+}
+
+static enum pare_status served_open(struct models *m, const struct serve_model_config *config, struct served **out,
+                                    struct pare_error *err) {
+  *out = NULL;
+  struct served *s = calloc(1, sizeof *s);
+  if (!s) return error_no_memory(err);
+  pthread_mutex_init(&s->opening, NULL);
+  s->models = m;
+  s->config = config;
+  s->name = strdup(config->name);
+  atomic_init(&s->references, 1);
+  enum pare_status status = s->name ? open_first(s, err) : error_no_memory(err);
+  if (!status) {
+    s->task = pare_model_task(s->first);
+    s->linear = pare_model_is_linear(s->first);
+    s->nli = is_nli(s->first);
+    s->created = time(NULL);
+    const struct form *q = &s->forms[VARIANT_QUANTIZED];
+    struct rollout_config rollout = config->rollout;
+    if (!s->has_quantized) rollout.shadow_share = 0; // nothing to compare with
+    s->rollout = rollout_new(&rollout, s->name, q->model ? q->scheme : s->forms[VARIANT_ORIGINAL].scheme,
+                             m->hooks.metrics, &m->hooks.sink);
+    if (!s->rollout) status = error_no_memory(err);
+  }
+  if (!status && s->has_quantized && needs_original(s)) {
+    struct pare_error why = {0};
+    if (served_open_form(s, VARIANT_ORIGINAL, &why))
+      snprintf(s->state_reason, sizeof s->state_reason, "the original did not open: %.400s", why.text);
+  }
+  if (!status && s->state_reason[0] && !s->has_quantized)
+    rollout_trip(s->rollout, strstr(s->state_reason, "self-test") ? REASON_SELF_TEST : REASON_LOAD,
+                 json_pack("{s:s}", "error", s->state_reason));
+  if (status) {
+    served_free(s);
+    return status;
+  }
+  *out = s;
+  return PARE_OK;
+}
+
+enum pare_status served_open_form(struct served *s, enum variant v, struct pare_error *err) {
+  struct form *f = &s->forms[v];
+  pthread_mutex_lock(&s->opening);
+  enum pare_status status = PARE_OK;
+  if (!f->model && f->failed) {
+    if (err) *err = f->error;
+    status = f->error.code;
+  } else if (!f->model) {
+    const struct pare_preference original = {.original = true};
+    struct pare_used used;
+    pare_model *model;
+    struct pare_error why = {0};
+    // The quantized form is opened first or not at all.
+    status = v == VARIANT_ORIGINAL
+                 ? pare_model_open_preferred(s->models->hooks.engine, s->config->path, &original, &model, &used, &why)
+                 : error_set(&why, PARE_NOFILE, "%s: no quantized form", s->name);
+    if (status) {
+      if (err) *err = why;
+    } else {
+      form_took(f, model);
+    }
+  }
+  pthread_mutex_unlock(&s->opening);
+  return status;
+}
+
+// ---- the list -----------------------------------------------------------------------------------------------------
+
+struct models *models_new(const struct models_hooks *hooks) {
+  struct models *m = calloc(1, sizeof *m);
+  if (!m) return NULL;
+  m->hooks = *hooks;
+  pthread_mutex_init(&m->lock, NULL);
+  return m;
+}
+
+void models_free(struct models *m) {
+  if (!m) return;
+  for (size_t i = 0; i < m->count; i++) served_release(m->list[i]);
+  for (struct kept_config *k = m->configs, *next; k; k = next) {
+    next = k->next;
+    config_free(k);
+  }
+  pthread_mutex_destroy(&m->lock);
+  free(m->list);
+  free(m);
+}
+
+static size_t place_of(const struct models *m, const char *name) {
+  size_t i = 0;
+  while (i < m->count && strcmp(m->list[i]->name, name)) i++;
+  return i;
+}
+
+enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
+  struct served *s, *old = NULL;
+  const struct serve_model_config *kept = keep_config(m, config);
+  if (!kept) return error_no_memory(err);
+  enum pare_status status = served_open(m, kept, &s, err);
+  if (status) return status;
+  if (m->hooks.opened) m->hooks.opened(m->hooks.context, s);
+  pthread_mutex_lock(&m->lock);
+  s->version = ++m->versions;
+  size_t i = place_of(m, s->name);
+  if (i < m->count) {
+    old = m->list[i];
+    m->list[i] = s;
+  } else {
+    struct served **list = realloc(m->list, (m->count + 1) * sizeof(struct served *));
+    if (list) {
+      m->list = list;
+      m->list[m->count++] = s;
+    } else {
+      old = s;
+      status = error_no_memory(err);
+    }
+  }
+  pthread_mutex_unlock(&m->lock);
+  served_release(old);
+  return status;
+}
+
+enum pare_status models_unload(struct models *m, const char *name, struct pare_error *err) {
+  struct served *old = NULL;
+  pthread_mutex_lock(&m->lock);
+  size_t i = place_of(m, name);
+  if (i < m->count) {
+    old = m->list[i];
+    m->count--;
+    for (; i < m->count; i++) m->list[i] = m->list[i + 1];
+  }
+  pthread_mutex_unlock(&m->lock);
+  served_release(old);
+  return old ? PARE_OK : error_set(err, PARE_NOFILE, "the model '%.200s' is not loaded", name);
+}
+
+struct served *models_find(struct models *m, const char *name) {
+  struct served *found = NULL;
+  pthread_mutex_lock(&m->lock);
+  bool any = !name || !*name;
+  for (size_t i = 0; i < m->count && !found; i++)
+    if (any ? m->count == 1 : !strcmp(m->list[i]->name, name)) found = m->list[i];
+  if (found) served_hold(found);
+  pthread_mutex_unlock(&m->lock);
+  return found;
+}
+
+size_t models_all(struct models *m, struct served ***out) {
+  pthread_mutex_lock(&m->lock);
+  size_t n = m->count;
+  *out = n ? malloc(n * sizeof(struct served *)) : NULL;
+  if (!*out) n = 0;
+  for (size_t i = 0; i < n; i++) served_hold((*out)[i] = m->list[i]);
+  pthread_mutex_unlock(&m->lock);
+  return n;
+}
