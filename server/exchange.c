@@ -101,6 +101,10 @@ void exchange_submit(struct exchange *x, struct job *job, const struct answer *a
   x->answer = answer;
 }
 
+void exchange_later(struct exchange *x, void (*work)(struct exchange *x)) {
+  x->later = work;
+}
+
 void exchange_fail_job(struct exchange *x) {
   const char *text = x->job->error.text;
   switch (x->job->failure) {

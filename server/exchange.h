@@ -51,6 +51,7 @@ struct exchange {
   json_t *json; // the body parsed, once exchange_parse was called
   struct job *job;
   const struct answer *answer;
+  void (*later)(struct exchange *x);
   void *state; // a protocol's own between handle and answer: from job_alloc
 
   unsigned status; // 0: not answered yet
@@ -80,6 +81,8 @@ void exchange_header_set(struct exchange *x, const char *name, const char *forma
 struct served *exchange_model(struct exchange *x, const char *name);
 // Hands the job over; it is the exchange's from now on.
 void exchange_submit(struct exchange *x, struct job *job, const struct answer *answer);
+// Has `work` called on a thread where it may take its time (opening a model); it answers.
+void exchange_later(struct exchange *x, void (*work)(struct exchange *x));
 // The error a failed job stands for, in the route's style.
 void exchange_fail_job(struct exchange *x);
 void exchange_free(struct exchange *x); // what it owns, not itself

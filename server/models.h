@@ -14,7 +14,7 @@
 
 // One form of a model. What is open stays open until the entry goes.
 struct form {
-  pare_model *model; // NULL: not open
+  _Atomic(pare_model *) model; // NULL: not open; set last
   char scheme[64];
   double load_ms;
   bool failed; // did not open; error says why
