@@ -27,10 +27,14 @@ PARE_API enum pare_status pare_classify_scores(const pare_model *model, const st
                                                const float *rows, float *scores, float *logits, struct pare_error *err);
 
 // ---- embeddings -----------------------------------------------------------------------------------------------------
+// How sentence-transformers' 1_Pooling/config.json beside the model at path says that a text's vector comes from its
+// tokens'; the mean without that file. It reads the file: ask once.
+enum pare_pooling { PARE_POOLING_MEAN, PARE_POOLING_FIRST, PARE_POOLING_MAX };
+PARE_API enum pare_pooling pare_pooling_of(const char *path);
 // One vector of output width for a text, from pare_session_logits' rows (tokens, output width) of an encoder
-// (PARE_TASK_ENCODE): pooled as sentence-transformers' 1_Pooling/config.json beside the model says (mean, first token
-// or maximum; without that file the mean), then scaled to length 1 unless `raw`. Cannot fail.
-PARE_API void pare_embed_pool(const pare_model *model, const float *rows, size_t tokens, bool raw, float *vector);
+// (PARE_TASK_ENCODE), of length 1 unless `raw`. tokens >= 1. Cannot fail.
+PARE_API void pare_embed_pool(const pare_model *model, enum pare_pooling pooling, const float *rows, size_t tokens,
+                              bool raw, float *vector);
 
 // ---- generation, stream by stream -----------------------------------------------------------------------------------
 // Continuous batching: prompts come and go between steps, and a step advances all that are there. A stream's answer is

@@ -147,7 +147,9 @@ enum pare_status pare_detokenize(const pare_model *model, const uint32_t *ids, s
 
 enum pare_status pare_session_open(pare_model *model, const struct pare_session_options *options, pare_session **out,
                                    struct pare_error *err) {
-  return session_open(model, options ? options->batch_tokens : 0, out, err);
+  enum pare_status s = session_open(model, options ? options->batch_tokens : 0, out, err);
+  if (!s && options && options->alone) session_leave_pool(*out);
+  return s;
 }
 
 void pare_session_close(pare_session *session) {

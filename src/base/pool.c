@@ -48,6 +48,7 @@ struct pool {
   void *ctx;
 
   struct share *shares; // (threads)
+  atomic_flag taken;    // a caller's run is under way
 
   _Alignas(CACHE_LINE) pthread_mutex_t lock;
   pthread_cond_t work, done;
@@ -150,7 +151,8 @@ static void wait_until_empty(struct pool *p) {
 
 void pool_run(struct pool *p, void (*fn)(void *ctx, size_t job, size_t thread), void *ctx, size_t jobs) {
   assert(jobs <= UINT32_MAX);
-  if (!p || p->threads == 1 || jobs <= 1) {
+  bool alone = !p || p->threads == 1 || jobs <= 1;
+  if (alone || atomic_flag_test_and_set_explicit(&p->taken, memory_order_acquire)) {
     for (size_t job = 0; job < jobs; job++) fn(ctx, job, 0);
     return;
   }
@@ -173,6 +175,7 @@ void pool_run(struct pool *p, void (*fn)(void *ctx, size_t job, size_t thread), 
   work_on(p, 0);
   atomic_fetch_and(&p->gate, ~GATE_OPEN);
   wait_until_empty(p);
+  atomic_flag_clear_explicit(&p->taken, memory_order_release);
 }
 
 size_t pool_threads(const struct pool *p) {
@@ -204,6 +207,7 @@ enum pare_status pool_open(size_t threads, struct pool **out, struct pare_error 
   memset(p, 0, sizeof *p);
   p->workers = workers;
   p->shares = shares;
+  atomic_flag_clear(&p->taken);
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->work, NULL);
   pthread_cond_init(&p->done, NULL);

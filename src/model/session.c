@@ -42,6 +42,10 @@ enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_sessi
   return PARE_OK;
 }
 
+void session_leave_pool(pare_session *s) {
+  s->ctx.pool = NULL;
+}
+
 void session_close(pare_session *s) {
   if (!s) return;
   arena_free(&s->arena);

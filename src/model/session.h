@@ -19,6 +19,8 @@ enum { SESSION_MAX_TOKENS = 1 << 24 }; // keeps every size of the arena far from
 // batch_tokens 0: the model's longest sequence; when smaller than that, no longer sequence is taken. PARE_USAGE beyond
 // SESSION_MAX_TOKENS.
 enum pare_status session_open(pare_model *model, size_t batch_tokens, pare_session **out, struct pare_error *err);
+// From now on it computes on the calling thread, without the pool.
+void session_leave_pool(pare_session *s);
 void session_close(pare_session *s);
 
 // Rows of logits for one sequence of len tokens: 1 for classifiers, len otherwise; columns are session_columns. An

@@ -81,23 +81,28 @@ static void own_scores(const pare_model *m, const struct pare_classify_options *
   }
 }
 
+// The same of a linear classifier, whose answers take less time than exact exponentials would; scores holds the logits.
+static void bag_scores(const pare_model *m, const struct pare_classify_options *o, float *scores) {
+  size_t N = m->config.N;
+  if (classify_multi_label(m, o)) {
+    own_scores(m, o, scores, scores);
+  } else {
+    float sum = m->kernels->softmax_exp(scores, N, 1.0f);
+    m->kernels->div(scores, N, sum);
+  }
+}
+
 // A linear classifier's texts, one by one: what a group shares would cost more than the answers.
 static enum pare_status run_bag(pare_session *s, const struct pare_text *texts, size_t n,
                                 const struct pare_classify_options *o, float *scores, float *logits,
                                 struct pare_error *err) {
   const pare_model *m = s->model;
   size_t N = m->config.N;
-  bool multi_label = classify_multi_label(m, o);
   for (size_t i = 0; i < n; i++, scores += N) {
     enum pare_status status = session_text_logits(s, &texts[i], o ? o->max_tokens : 0, scores, err);
     if (status) return status;
     if (logits) memcpy(logits + i * N, scores, N * sizeof(float));
-    if (multi_label) {
-      own_scores(m, o, scores, scores);
-    } else {
-      float sum = m->kernels->softmax_exp(scores, N, 1.0f);
-      m->kernels->div(scores, N, sum);
-    }
+    bag_scores(m, o, scores);
   }
   return PARE_OK;
 }
@@ -171,6 +176,13 @@ static void zeroshot_free(struct zeroshot *z) {
   free(z->hypotheses);
 }
 
+// Of entailment against contradiction.
+static float entailment_score(const struct zeroshot *z, const float *row) {
+  float both[2] = {row[z->contradict], row[z->entail]}, p[2];
+  softmax(both, 2, p);
+  return p[1];
+}
+
 // Pairs (text, hypothesis) are numbered text by text; a group takes the next GROUP of them.
 static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *texts, size_t n,
                                      const struct pare_classify_options *o, float *scores, float *logits,
@@ -192,10 +204,8 @@ static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *te
     if (!status) status = session_logits(s, g->sequences, count, g->logits, err);
     for (size_t i = 0; !status && i < count; i++) {
       const float *row = g->logits + i * N;
-      float both[2] = {row[z.contradict], row[z.entail]}, p[2];
-      softmax(both, 2, p);
       entail[first + i] = row[z.entail];
-      scores[first + i] = p[1];
+      scores[first + i] = entailment_score(&z, row);
     }
   }
   for (size_t i = 0; !status && !classify_multi_label(m, o) && i < n; i++) softmax(entail + i * L, L, scores + i * L);
@@ -204,6 +214,51 @@ static enum pare_status run_zeroshot(pare_session *s, const struct pare_text *te
   free(entail);
   zeroshot_free(&z);
   return status;
+}
+
+size_t classify_sequence_count(const struct pare_classify_options *o) {
+  return o && o->labels ? o->label_count : 1;
+}
+
+enum pare_status classify_tokenize(const pare_model *m, const struct pare_text *text,
+                                   const struct pare_classify_options *o, struct encoded *out, struct pare_error *err) {
+  if (m->config.task != ARCH_CLASSIFY) return error_set(err, PARE_USAGE, "%s: not a classifier", m->path);
+  size_t max_tokens = o ? o->max_tokens : 0;
+  if (!o || !o->labels) return model_tokenize(m, text, max_tokens, false, out, err);
+  struct zeroshot z;
+  enum pare_status s = zeroshot_init(m, o, &z, err);
+  for (size_t i = 0; !s && i < z.count; i++) {
+    struct pare_text pair = {text->text, text->len, z.hypotheses[i], strlen(z.hypotheses[i])};
+    s = model_tokenize(m, &pair, max_tokens, true, &out[i], err);
+  }
+  zeroshot_free(&z);
+  return s;
+}
+
+enum pare_status classify_scores(const pare_model *m, const struct pare_classify_options *o, const float *rows,
+                                 float *scores, float *logits, struct pare_error *err) {
+  size_t N = m->config.N;
+  if (!o || !o->labels) {
+    if (logits) memcpy(logits, rows, N * sizeof(float));
+    if (m->arch->bag) {
+      memcpy(scores, rows, N * sizeof(float));
+      bag_scores(m, o, scores);
+    } else {
+      own_scores(m, o, rows, scores);
+    }
+    return PARE_OK;
+  }
+  struct zeroshot z = {.count = o->label_count};
+  enum pare_status s = nli_labels(m, &z.entail, &z.contradict, err);
+  if (s) return s;
+  bool multi = classify_multi_label(m, o);
+  for (size_t i = 0; i < z.count; i++) {
+    const float *row = rows + i * N;
+    scores[i] = multi ? entailment_score(&z, row) : row[z.entail];
+    if (logits) logits[i] = row[z.entail];
+  }
+  if (!multi) softmax(scores, z.count, scores);
+  return PARE_OK;
 }
 
 enum pare_status classify_run(pare_session *s, const struct pare_text *texts, size_t n,
