@@ -10,6 +10,7 @@
 #include "rollout.h"
 
 struct served;
+struct form;
 
 enum job_op { JOB_CLASSIFY, JOB_EMBED, JOB_GENERATE };
 
@@ -71,10 +72,13 @@ struct job {
   uint64_t arrived_ns, started_ns, first_ns, done_ns;
 
   // The scheduler's.
-  _Atomic bool cancelled;
-  pthread_mutex_t lock;
-  void *owner; // exchange that waits
-  void *plan;  // the scheduler's own
+  _Atomic bool cancelled; // nobody wants the answer any more
+  pthread_mutex_t lock;   // over the items while they are worked on, and the two below
+  void *owner;            // who waits; NULL: nobody, and the scheduler frees the job when it is done with it
+  bool finished;
+  atomic_size_t open_items;
+  struct form *form; // whose model answers
+  bool shadowed;     // this is a shadow's copy: nobody waits for it
   struct job_block *blocks;
 };
 

@@ -1,0 +1,14 @@
+// background.h - a thread for work that may take its time: opening a model, answering a load call.
+#ifndef PARE_SERVER_BACKGROUND_H
+#define PARE_SERVER_BACKGROUND_H
+
+#include "pare_error.h"
+
+struct background;
+enum pare_status background_open(struct background **out, struct pare_error *err);
+// Everything asked for is done first; accepts NULL.
+void background_close(struct background *b);
+// Calls work(context) on that thread, in the order of asking. PARE_BUG: no memory.
+enum pare_status background_run(struct background *b, void (*work)(void *context), void *context);
+
+#endif

@@ -1,0 +1,39 @@
+// scheduler.h - from jobs to answers. One thread computes: texts in ragged batches, first come first served, streams of
+// generated text in continuous batches beside them; forms of models take turns. Another, of the lowest priority,
+// computes what shadows ask for. Linear models are answered at once by who asks.
+#ifndef PARE_SERVER_SCHEDULER_H
+#define PARE_SERVER_SCHEDULER_H
+
+#include "exchange.h"
+
+struct server;
+struct scheduler;
+
+struct scheduler_hooks {
+  // With the job locked: there is more of a streamed answer to send.
+  void (*more)(void *owner);
+  // Not locked, once: the job is finished and belongs to its owner again.
+  void (*done)(void *owner);
+};
+enum pare_status scheduler_open(struct server *server, const struct scheduler_hooks *hooks, struct scheduler **out,
+                                struct pare_error *err);
+// Every job that is still there fails with JOB_SHUT_DOWN. Accepts NULL.
+void scheduler_close(struct scheduler *s);
+// For models_hooks.
+void scheduler_runner_free(void *runner);
+
+enum scheduled {
+  SCHEDULED_DONE,   // answered, or failed: job->failure
+  SCHEDULED_READY,  // to be given to scheduler_push
+  SCHEDULED_REFUSED // too much waits already: *retry_seconds
+};
+// Chooses the form that answers, looks into the cache, reads texts; answers there and then what takes microseconds.
+// x->id decides in an A/B test.
+enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const char *key, unsigned *retry_seconds);
+// From now on hooks may be called for job->owner, before this returns too.
+void scheduler_push(struct scheduler *s, struct job *job);
+// The job's owner left: whoever looks at the job next gives it up.
+void scheduler_cancel(struct scheduler *s, struct job *job);
+size_t scheduler_queue(const struct scheduler *s); // requests waiting
+
+#endif

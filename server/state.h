@@ -1,0 +1,29 @@
+// state.h - what the parts of a running server share. Everything here outlives every request.
+#ifndef PARE_SERVER_STATE_H
+#define PARE_SERVER_STATE_H
+
+#include "background.h"
+#include "cache.h"
+#include "log.h"
+#include "metrics.h"
+#include "models.h"
+#include "server.h"
+
+struct scheduler;
+struct http;
+
+struct server {
+  const struct serve_config *config;
+  const struct server_reload *reload;
+  pare_engine *engine;
+  struct log *log;
+  struct metrics *metrics;
+  struct models *models;
+  struct cache *cache; // NULL: none
+  struct background *background;
+  struct scheduler *scheduler;
+  struct http *http;
+  _Atomic bool draining;
+};
+
+#endif
