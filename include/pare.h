@@ -184,6 +184,7 @@ struct pare_generate_options {
   size_t bias_count;
   // Called between steps, from the calling thread; false: pare_generate ends with PARE_UNAVAILABLE. NULL: never.
   bool (*go_on)(void *context);
+  bool alone; // computes on the calling thread and leaves the engine's others to other sessions
 };
 enum pare_finish { PARE_FINISH_LENGTH, PARE_FINISH_EOS, PARE_FINISH_STOP };
 struct pare_generation {

@@ -1,6 +1,5 @@
-// cache.c - see cache.h. A table of chains by a keyed hash (SipHash-like mixing would be needed against a client that
-// seeks collisions; a random seed per process and whole-key comparison keep such a client from more than slowness of
-// its own chain), and one list in the order of use.
+// cache.c - see cache.h. A table of chains by a hash that is seeded anew in every process, and one list in the order of
+// use.
 #include "cache.h"
 
 #include <pthread.h>

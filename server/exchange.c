@@ -99,6 +99,7 @@ struct served *exchange_model(struct exchange *x, const char *name) {
 void exchange_submit(struct exchange *x, struct job *job, const struct answer *answer) {
   x->job = job;
   x->answer = answer;
+  job->json = json_incref(x->json); // a shadow may read the texts when the exchange is gone
 }
 
 void exchange_later(struct exchange *x, void (*work)(struct exchange *x)) {

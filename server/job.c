@@ -31,6 +31,7 @@ struct job *job_new(struct served *served, enum job_op op, size_t count) {
   if (!job) return NULL;
   job->op = op;
   job->count = count;
+  atomic_init(&job->holds, 1);
   pthread_mutex_init(&job->lock, NULL);
   job->items = count <= SIZE_MAX / sizeof *job->items ? job_alloc(job, count * sizeof *job->items) : NULL;
   if (!job->items) {
@@ -42,8 +43,13 @@ struct job *job_new(struct served *served, enum job_op op, size_t count) {
   return job;
 }
 
+struct job *job_hold(struct job *job) {
+  atomic_fetch_add_explicit(&job->holds, 1, memory_order_relaxed);
+  return job;
+}
+
 void job_free(struct job *job) {
-  if (!job) return;
+  if (!job || atomic_fetch_sub(&job->holds, 1) != 1) return;
   for (size_t i = 0; job->items && i < job->count; i++) {
     struct job_item *item = &job->items[i];
     free(item->output);
@@ -56,6 +62,7 @@ void job_free(struct job *job) {
     next = b->next;
     free(b);
   }
+  json_decref(job->json);
   served_release(job->served);
   pthread_mutex_destroy(&job->lock);
   free(job);

@@ -3,6 +3,7 @@
 #ifndef PARE_SERVER_JOB_H
 #define PARE_SERVER_JOB_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -11,6 +12,7 @@
 
 struct served;
 struct form;
+struct unit;
 
 enum job_op { JOB_CLASSIFY, JOB_EMBED, JOB_GENERATE };
 
@@ -78,13 +80,16 @@ struct job {
   bool finished;
   atomic_size_t open_items;
   struct form *form; // whose model answers
-  bool shadowed;     // this is a shadow's copy: nobody waits for it
+  atomic_size_t holds;
+  struct unit *plan; // the scheduler's: what has to be computed
+  json_t *json;      // what texts point into
   struct job_block *blocks;
 };
 
 // A job of `count` items for a model that the job now holds a reference to. NULL: no memory.
 struct job *job_new(struct served *served, enum job_op op, size_t count);
-void job_free(struct job *job); // accepts NULL
+struct job *job_hold(struct job *job);
+void job_free(struct job *job); // gives up one hold; accepts NULL
 // Memory that lives as long as the job, zeroed; NULL: none left.
 void *job_alloc(struct job *job, size_t bytes);
 char *job_strdup(struct job *job, const char *text, size_t len);

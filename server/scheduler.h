@@ -10,15 +10,15 @@ struct server;
 struct scheduler;
 
 struct scheduler_hooks {
-  // With the job locked: there is more of a streamed answer to send.
-  void (*more)(void *owner);
-  // Not locked, once: the job is finished and belongs to its owner again.
-  void (*done)(void *owner);
+  // With the job locked. There is more of a streamed answer to send; the job is finished (once, and from then on it is
+  // its owner's again).
+  void (*more)(void *owner), (*done)(void *owner);
 };
 enum pare_status scheduler_open(struct server *server, const struct scheduler_hooks *hooks, struct scheduler **out,
                                 struct pare_error *err);
-// Every job that is still there fails with JOB_SHUT_DOWN. Accepts NULL.
+// Every job that is still there fails with JOB_SHUT_DOWN; none is taken any more. Accepts NULL.
 void scheduler_close(struct scheduler *s);
+void scheduler_free(struct scheduler *s); // once no model is open any more; accepts NULL
 // For models_hooks.
 void scheduler_runner_free(void *runner);
 
@@ -32,8 +32,8 @@ enum scheduled {
 enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const char *key, unsigned *retry_seconds);
 // From now on hooks may be called for job->owner, before this returns too.
 void scheduler_push(struct scheduler *s, struct job *job);
-// The job's owner left: whoever looks at the job next gives it up.
-void scheduler_cancel(struct scheduler *s, struct job *job);
+// A job was cancelled: it is looked at soon.
+void scheduler_look(struct scheduler *s);
 size_t scheduler_queue(const struct scheduler *s); // requests waiting
 
 #endif

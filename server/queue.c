@@ -1,0 +1,234 @@
+// queue.c - units from their arrival to their end: what waits, what is given up, what is finished.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runner.h"
+
+static struct runner *runner_new(struct scheduler *s, struct served *served, enum variant v) {
+  struct runner *r = calloc(1, sizeof *r);
+  if (!r) return NULL;
+  r->s = s;
+  r->served = served;
+  r->form = &served->forms[v];
+  r->variant = v;
+  r->waiting.last = &r->waiting.first;
+  r->pooling = served->task == PARE_TASK_ENCODE ? pare_pooling_of(served->config->path) : PARE_POOLING_MEAN;
+  pthread_mutex_init(&r->idle_lock, NULL);
+  form_metrics_find(s->server->metrics, served->name, variant_name(v), &r->metrics);
+  return r;
+}
+
+struct runner *runner_of(struct scheduler *s, struct served *served, enum variant v) {
+  struct form *f = &served->forms[v];
+  pthread_mutex_lock(&s->lock);
+  if (!f->runner) f->runner = runner_new(s, served, v);
+  struct runner *r = f->runner;
+  pthread_mutex_unlock(&s->lock);
+  return r;
+}
+
+void scheduler_runner_free(void *runner) {
+  struct runner *r = runner;
+  streams_close(r);
+  pare_session_close(r->session);
+  pare_session_close(r->shadow_session);
+  for (size_t i = 0; i < r->idle_count; i++) pare_session_close(r->idle[i]);
+  pthread_mutex_destroy(&r->idle_lock);
+  free(r->idle);
+  free(r->rows);
+  free(r);
+}
+
+struct unit *unit_new(struct job *job, size_t index) {
+  struct unit *u = calloc(1, sizeof *u);
+  if (!u) return NULL;
+  u->job = job_hold(job);
+  u->index = index;
+  u->stream = SIZE_MAX;
+  return u;
+}
+
+void unit_free(struct unit *u) {
+  if (!u) return;
+  for (size_t i = 0; i < u->sequence_count; i++) pare_tokens_free(&u->sequences[i]);
+  free(u->sequences);
+  free(u->ids);
+  job_free(u->job);
+  free(u);
+}
+
+// ---- waiting ------------------------------------------------------------------------------------------------------
+
+static void open_form(void *context) {
+  struct runner *r = context;
+  struct scheduler *s = r->s;
+  struct pare_error err = {0};
+  bool failed = served_open_form(r->served, r->variant, &err) != PARE_OK;
+  struct unit *list = NULL;
+  pthread_mutex_lock(&s->lock);
+  r->opening = false;
+  if (failed) { // nobody else can answer these
+    list = r->waiting.first;
+    r->waiting = (struct unit_queue){.first = NULL};
+    r->waiting.last = &r->waiting.first;
+    r->waiting_tokens = 0;
+  }
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+  if (!failed) server_metrics_model(s->server, r->served);
+  for (struct unit *u = list, *next; u; u = next) {
+    next = u->next;
+    unit_finish(r, u, JOB_BROKEN, err.text);
+  }
+  served_release(r->served);
+}
+
+// With the lock held.
+static void list_runner(struct runner *r) {
+  struct scheduler *s = r->s;
+  if (!r->listed) {
+    struct runner **at = &s->listed;
+    while (*at) at = &(*at)->next;
+    *at = r;
+    r->next = NULL;
+    r->listed = true;
+    served_hold(r->served);
+  }
+  if (!r->form->model && !r->opening) {
+    served_hold(r->served);
+    r->opening = !background_run(s->server->background, open_form, r);
+    if (!r->opening) served_release(r->served);
+  }
+}
+
+void runner_push(struct runner *r, struct unit *u) {
+  struct scheduler *s = r->s;
+  u->next = NULL;
+  pthread_mutex_lock(&s->lock);
+  *r->waiting.last = u;
+  r->waiting.last = &u->next;
+  r->waiting_tokens += u->tokens;
+  list_runner(r);
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void runner_push_front(struct runner *r, struct unit *u) {
+  struct scheduler *s = r->s;
+  pthread_mutex_lock(&s->lock);
+  u->next = r->waiting.first;
+  if (!u->next) r->waiting.last = &u->next;
+  r->waiting.first = u;
+  r->waiting_tokens += u->tokens;
+  list_runner(r);
+  pthread_mutex_unlock(&s->lock);
+}
+
+bool unit_give_up(struct runner *r, struct unit *u) {
+  struct job *job = u->job;
+  if (atomic_load(&job->cancelled)) {
+    unit_finish(r, u, JOB_CANCELLED, "the client left");
+    return true;
+  }
+  // Once a streamed answer has begun, it may take its time.
+  bool begun = job->stream && job->first_ns;
+  if (!job->deadline_ns || begun || clock_ns() < job->deadline_ns) return false;
+  unit_finish(r, u, JOB_DEADLINE, "not answered in time");
+  return true;
+}
+
+struct unit *runner_take(struct runner *r, size_t tokens, size_t most, size_t *count) {
+  struct scheduler *s = r->s;
+  struct unit *list = NULL, **last = &list;
+  size_t sum = 0;
+  *count = 0;
+  for (;;) {
+    pthread_mutex_lock(&s->lock);
+    struct unit *u = r->waiting.first;
+    bool fits = u && *count < most && (!*count || sum + u->tokens <= tokens);
+    if (fits) {
+      r->waiting.first = u->next;
+      if (!u->next) r->waiting.last = &r->waiting.first;
+      r->waiting_tokens -= u->tokens;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!fits) break;
+    if (unit_give_up(r, u)) continue;
+    u->begun_ns = clock_ns();
+    metric_observe(r->metrics.queue_seconds, (double)(u->begun_ns - u->queued_ns) * 1e-9);
+    u->next = NULL;
+    *last = u;
+    last = &u->next;
+    sum += u->tokens;
+    ++*count;
+  }
+  return list;
+}
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+static void observe(struct runner *r, const struct job *job) {
+  double seconds = (double)(job->done_ns - job->arrived_ns) * 1e-9;
+  bool failed = job->failure == JOB_BROKEN;
+  if (job->failure == JOB_FINE || failed) rollout_observe(r->served->rollout, r->variant, seconds, failed);
+  if (job->failure == JOB_CANCELLED) metric_add(r->metrics.cancelled, 1);
+  if (job->failure == JOB_DEADLINE) metric_add(r->metrics.late, 1);
+}
+
+static void job_finish(struct runner *r, struct job *job) {
+  struct scheduler *s = r->s;
+  job->done_ns = clock_ns();
+  pthread_mutex_lock(&s->lock);
+  s->jobs--;
+  r->jobs--;
+  pthread_mutex_unlock(&s->lock);
+  observe(r, job);
+  pthread_mutex_lock(&job->lock);
+  job->finished = true;
+  bool owned = job->owner != NULL;
+  if (owned) s->hooks.done(job->owner);
+  pthread_mutex_unlock(&job->lock);
+  if (!owned) job_free(job); // its owner left it to us
+}
+
+void unit_finish(struct runner *r, struct unit *u, enum job_failure failure, const char *why) {
+  struct job *job = u->job;
+  struct job_item *item = &job->items[u->index];
+  pthread_mutex_lock(&job->lock);
+  if (failure != JOB_FINE && job->failure == JOB_FINE) {
+    job->failure = failure;
+    error_set(&job->error, failure == JOB_BAD ? PARE_DATA : PARE_BUG, "%s", why);
+  }
+  item->done = true;
+  if (job->stream && job->owner && failure == JOB_FINE) r->s->hooks.more(job->owner);
+  pthread_mutex_unlock(&job->lock);
+  if (atomic_fetch_sub(&job->open_items, 1) == 1) {
+    struct runner *home = job->form->runner; // where its arrival was counted
+    if (home != r) {
+      pthread_mutex_lock(&r->s->lock);
+      home->jobs--;
+      r->jobs++;
+      pthread_mutex_unlock(&r->s->lock);
+    }
+    job->form = r->form;
+    job->variant = r->variant;
+    job_finish(r, job);
+  }
+  unit_free(u);
+}
+
+bool unit_rescue(struct runner *r, struct unit *u, const char *what) {
+  if (r->variant != VARIANT_QUANTIZED) return false;
+  const struct job *job = u->job;
+  rollout_trip(r->served->rollout, REASON_NAN,
+               json_pack("{s:s, s:s, s:I}", "what", what, "op", job->op == JOB_GENERATE ? "generate" : "classify",
+                         "tokens", (json_int_t)u->tokens));
+  struct runner *original = runner_of(r->s, r->served, VARIANT_ORIGINAL);
+  if (!original) return false;
+  runner_push(original, u);
+  return true;
+}

@@ -1,0 +1,182 @@
+// scheduler.c - see scheduler.h: the computing thread. Forms that have work stand in a list; the first takes one turn
+// and goes to the end.
+#include "scheduler.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runner.h"
+
+static void take_turn(struct runner *r) {
+  switch (r->served->task) {
+    case PARE_TASK_CLASSIFY:
+    case PARE_TASK_ENCODE: run_texts(r); break;
+    case PARE_TASK_LANGUAGE_MODEL: run_streams(r); break;
+    case PARE_TASK_SEQ2SEQ: run_search(r); break;
+  }
+}
+
+static bool has_work(const struct runner *r) {
+  return r->waiting.first || r->active_count;
+}
+
+static bool may_run(const struct runner *r, const struct runner *than) {
+  if (!r->form->model || !has_work(r)) return false;
+  return !than || (r != than && r->served->task != PARE_TASK_SEQ2SEQ);
+}
+
+// The first in the list that can work, which goes to its end. With the lock held.
+static struct runner *next_runner(struct scheduler *s, const struct runner *than) {
+  struct runner **at = &s->listed;
+  while (*at && !may_run(*at, than)) at = &(*at)->next;
+  struct runner *r = *at;
+  if (!r) return NULL;
+  *at = r->next;
+  while (*at) at = &(*at)->next;
+  *at = r;
+  r->next = NULL;
+  return r;
+}
+
+// Takes those without work out of the list. With the lock held; the entries to be released without it.
+static size_t unlist_idle(struct scheduler *s, struct served *released[], size_t cap) {
+  size_t n = 0;
+  for (struct runner **at = &s->listed; *at && n < cap;) {
+    struct runner *r = *at;
+    if (has_work(r)) {
+      at = &r->next;
+      continue;
+    }
+    *at = r->next;
+    r->listed = false;
+    released[n++] = r->served;
+  }
+  return n;
+}
+
+// A batch that is not full waits for others, unless there is other work. With the lock held.
+static void let_gather(struct scheduler *s, const struct runner *r) {
+  const struct serve_config *c = s->server->config;
+  if (!c->batch_wait_us || r->served->task == PARE_TASK_LANGUAGE_MODEL || !r->waiting.first) return;
+  uint64_t until = r->waiting.first->queued_ns + (uint64_t)c->batch_wait_us * 1000;
+  struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+  while (!s->stop && r->waiting.first && r->waiting_tokens < c->batch_tokens && clock_ns() < until)
+    if (pthread_cond_timedwait(&s->work, &s->lock, &at) == ETIMEDOUT) break;
+}
+
+bool run_another(struct runner *than) {
+  struct scheduler *s = than->s;
+  pthread_mutex_lock(&s->lock);
+  struct runner *r = s->stop ? NULL : next_runner(s, than);
+  pthread_mutex_unlock(&s->lock);
+  if (r) take_turn(r);
+  return r != NULL;
+}
+
+static void *scheduler_main(void *arg) {
+  enum { AT_ONCE = 16 };
+  struct scheduler *s = arg;
+  struct served *released[AT_ONCE];
+  pthread_mutex_lock(&s->lock);
+  while (!s->stop) {
+    struct runner *r = next_runner(s, NULL);
+    if (!r) {
+      pthread_cond_wait(&s->work, &s->lock);
+      continue;
+    }
+    let_gather(s, r);
+    pthread_mutex_unlock(&s->lock);
+    take_turn(r);
+    pthread_mutex_lock(&s->lock);
+    size_t n = unlist_idle(s, released, AT_ONCE);
+    if (!n) continue;
+    pthread_mutex_unlock(&s->lock);
+    while (n) served_release(released[--n]);
+    pthread_mutex_lock(&s->lock);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+enum pare_status scheduler_open(struct server *server, const struct scheduler_hooks *hooks, struct scheduler **out,
+                                struct pare_error *err) {
+  *out = NULL;
+  struct scheduler *s = calloc(1, sizeof *s);
+  if (!s) return error_no_memory(err);
+  s->server = server;
+  s->hooks = *hooks;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&s->work, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  pthread_mutex_init(&s->lock, NULL);
+  enum pare_status status = shadow_open(s, &s->shadow, err);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (!status && pthread_create(&s->thread, NULL, scheduler_main, s))
+    status = error_set(err, PARE_BUG, "cannot start the computing thread");
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (status) {
+    shadow_close(s->shadow);
+    free(s);
+    return status;
+  }
+  *out = s;
+  return PARE_OK;
+}
+
+// What is under way and what waits gets no answer.
+static void give_up_all(struct scheduler *s) {
+  size_t count;
+  while (s->listed) {
+    struct runner *r = s->listed;
+    s->listed = r->next;
+    for (size_t i = 0; i < r->active_count; i++) {
+      pare_generator_end(r->generator, r->active[i]->stream);
+      unit_finish(r, r->active[i], JOB_SHUT_DOWN, "the server is shutting down");
+    }
+    r->active_count = 0;
+    for (struct unit *u = runner_take(r, SIZE_MAX, SIZE_MAX, &count), *next; u; u = next) {
+      next = u->next;
+      unit_finish(r, u, JOB_SHUT_DOWN, "the server is shutting down");
+    }
+    served_release(r->served);
+  }
+}
+
+void scheduler_close(struct scheduler *s) {
+  if (!s) return;
+  pthread_mutex_lock(&s->lock);
+  s->stop = true;
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+  pthread_join(s->thread, NULL);
+  shadow_close(s->shadow);
+  give_up_all(s);
+}
+
+void scheduler_free(struct scheduler *s) {
+  if (!s) return;
+  pthread_cond_destroy(&s->work);
+  pthread_mutex_destroy(&s->lock);
+  free(s);
+}
+
+void scheduler_look(struct scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+}
+
+size_t scheduler_queue(const struct scheduler *s) {
+  pthread_mutex_lock((pthread_mutex_t *)&s->lock);
+  size_t n = s->jobs;
+  pthread_mutex_unlock((pthread_mutex_t *)&s->lock);
+  return n;
+}

@@ -1,0 +1,239 @@
+// shadow.c - what one form answered is asked of the other too, for a share of the requests, by a thread that runs only
+// when the machine has nothing better to do. It computes by itself: the engine's threads stay with those who wait.
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runner.h"
+
+struct ask {
+  struct ask *next;
+  struct job *job; // held, and by it the model
+  size_t index;
+  enum variant answered; // by which form
+  double seconds;
+};
+
+struct shadow {
+  struct scheduler *s;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t more;
+  struct ask *first, **last;
+  _Atomic uint64_t count;
+  bool stop;
+};
+
+// Uniform in [0, 1), another at each call (Steele, Lea, Flood 2014: SplitMix64).
+static double draw(struct shadow *w) {
+  uint64_t z = atomic_fetch_add_explicit(&w->count, 0x9E3779B97F4A7C15u, memory_order_relaxed);
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+void shadow_offer(struct runner *r, struct job *job, size_t index, double seconds) {
+  struct shadow *w = r->s->shadow;
+  if (!r->served->has_quantized || job->items[index].cached) return;
+  // Answers that were drawn differ by chance.
+  if (job->op == JOB_GENERATE && (job->generate.temperature > 0 || job->score)) return;
+  if (!rollout_shadow(r->served->rollout, draw(w))) return;
+  struct ask *a = malloc(sizeof *a);
+  if (!a) {
+    rollout_shadow_dropped(r->served->rollout);
+    return;
+  }
+  *a = (struct ask){.job = job_hold(job), .index = index, .answered = r->variant, .seconds = seconds};
+  pthread_mutex_lock(&w->lock);
+  *w->last = a;
+  w->last = &a->next;
+  pthread_cond_signal(&w->more);
+  pthread_mutex_unlock(&w->lock);
+}
+
+// ---- the other form's answer, against the one that was given ------------------------------------------------------
+
+static pare_session *session_of(struct runner *r, struct pare_error *err) {
+  const struct pare_session_options alone = {.alone = true};
+  if (!r->shadow_session) pare_session_open(r->form->model, &alone, &r->shadow_session, err);
+  return r->shadow_session;
+}
+
+static size_t best_of(const float *scores, size_t n) {
+  size_t best = 0;
+  for (size_t i = 1; i < n; i++)
+    if (scores[i] > scores[best]) best = i;
+  return best;
+}
+
+static bool compare_labels(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
+  const struct job *job = a->job;
+  const struct job_item *item = &job->items[a->index];
+  size_t n = job_labels(job);
+  pare_session *session = session_of(r, err);
+  float *scores = session ? malloc(2 * (n ? n : 1) * sizeof *scores) : NULL;
+  if (!scores) return false;
+  enum pare_status status;
+  if (item->ids) {
+    const struct pare_sequence q = {.ids = item->ids, .types = item->types, .len = item->id_count};
+    status = pare_session_logits(session, &q, 1, scores + n, err);
+    if (!status) status = pare_classify_scores(r->form->model, &job->classify, scores + n, scores, NULL, err);
+  } else {
+    status = pare_classify(session, &item->text, 1, &job->classify, scores, NULL, err);
+  }
+  if (!status) {
+    const float *original = a->answered == VARIANT_ORIGINAL ? item->scores : scores;
+    const float *quantized = a->answered == VARIANT_ORIGINAL ? scores : item->scores;
+    size_t label = best_of(original, n);
+    pair->agree = best_of(quantized, n) == label;
+    pair->confidence_shift = fabs((double)original[label] - (double)quantized[label]);
+    if (!isfinite(pair->confidence_shift)) pair->confidence_shift = 1;
+  }
+  free(scores);
+  return !status;
+}
+
+// Vectors agree when they point the same way: a cosine of 0.99, a hundredth of a turn apart at most.
+static bool compare_vectors(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
+  const struct job_item *item = &a->job->items[a->index];
+  const pare_model *m = r->form->model;
+  struct pare_tokens t = {0};
+  size_t C = pare_model_output_width(m);
+  pare_session *session = session_of(r, err);
+  enum pare_status status = session ? PARE_OK : err->code;
+  if (!status && !item->ids) status = pare_tokenize(m, &item->text, 0, &t, err);
+  struct pare_sequence q = {.ids = t.ids, .types = t.types, .len = t.len};
+  if (item->ids) q = (struct pare_sequence){.ids = item->ids, .types = item->types, .len = item->id_count};
+  float *rows = !status ? malloc((q.len + 1) * C * sizeof *rows) : NULL;
+  if (!status) status = rows ? pare_session_logits(session, &q, 1, rows, err) : error_no_memory(err);
+  if (!status) {
+    float *v = rows + q.len * C;
+    double dot = 0, x = 0, y = 0;
+    pare_embed_pool(m, r->pooling, rows, q.len, true, v);
+    for (size_t c = 0; c < C; c++) {
+      dot += (double)v[c] * (double)item->vector[c];
+      x += (double)v[c] * (double)v[c];
+      y += (double)item->vector[c] * (double)item->vector[c];
+    }
+    double cosine = dot / sqrt(x * y);
+    pair->agree = cosine >= 0.99;
+    pair->confidence_shift = isfinite(cosine) ? fmin(1, 1 - cosine) : 1;
+  }
+  free(rows);
+  pare_tokens_free(&t);
+  return !status;
+}
+
+static bool compare_texts(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
+  const struct job *job = a->job;
+  const struct job_item *item = &job->items[a->index];
+  struct pare_generation g = {0};
+  struct pare_generate_options options = job->generate;
+  char *text = NULL;
+  struct pare_text prompt = item->text;
+  options.seed = item->seed;
+  options.go_on = NULL;
+  options.alone = true;
+  enum pare_status status = PARE_OK;
+  if (item->ids) {
+    status = pare_detokenize(r->form->model, item->ids, item->id_count, false, &text, err);
+    prompt = (struct pare_text){.text = text, .len = text ? strlen(text) : 0};
+  }
+  if (!status) status = pare_generate(r->form->model, &prompt, 1, &options, &g, err);
+  pair->agree = !status && g.count == item->output_count && !memcmp(g.ids, item->output_ids, g.count * sizeof *g.ids) &&
+                g.finish == item->finish;
+  pair->confidence_shift = pair->agree ? 0 : 1;
+  pare_generation_free(&g);
+  free(text);
+  return !status;
+}
+
+static void answer(const struct ask *a, struct scheduler *s) {
+  struct served *served = a->job->served;
+  enum variant other = a->answered == VARIANT_ORIGINAL ? VARIANT_QUANTIZED : VARIANT_ORIGINAL;
+  struct runner *r = runner_of(s, served, other);
+  struct pare_error err = {0};
+  struct rollout_pair pair = {0};
+  bool ok = r && !served_open_form(served, other, &err);
+  uint64_t start = clock_ns();
+  if (ok) {
+    switch (a->job->op) {
+      case JOB_CLASSIFY: ok = compare_labels(r, a, &pair, &err); break;
+      case JOB_EMBED: ok = compare_vectors(r, a, &pair, &err); break;
+      case JOB_GENERATE: ok = compare_texts(r, a, &pair, &err); break;
+    }
+  }
+  double seconds = (double)(clock_ns() - start) * 1e-9;
+  pair.original_seconds = other == VARIANT_ORIGINAL ? seconds : a->seconds;
+  pair.quantized_seconds = other == VARIANT_ORIGINAL ? a->seconds : seconds;
+  if (ok) {
+    rollout_observe_pair(served->rollout, &pair);
+  } else {
+    rollout_shadow_dropped(served->rollout);
+  }
+}
+
+static void *shadow_main(void *arg) {
+  struct shadow *w = arg;
+  const struct sched_param none = {0};
+  pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+  pthread_mutex_lock(&w->lock);
+  for (;;) {
+    while (!w->first && !w->stop) pthread_cond_wait(&w->more, &w->lock);
+    if (w->stop) break;
+    struct ask *a = w->first;
+    w->first = a->next;
+    if (!w->first) w->last = &w->first;
+    pthread_mutex_unlock(&w->lock);
+    answer(a, w->s);
+    job_free(a->job);
+    free(a);
+    pthread_mutex_lock(&w->lock);
+  }
+  pthread_mutex_unlock(&w->lock);
+  return NULL;
+}
+
+enum pare_status shadow_open(struct scheduler *s, struct shadow **out, struct pare_error *err) {
+  *out = NULL;
+  struct shadow *w = calloc(1, sizeof *w);
+  if (!w) return error_no_memory(err);
+  w->s = s;
+  w->last = &w->first;
+  pthread_mutex_init(&w->lock, NULL);
+  pthread_cond_init(&w->more, NULL);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&w->thread, NULL, shadow_main, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (rc) {
+    free(w);
+    return error_set(err, PARE_BUG, "cannot start a thread");
+  }
+  *out = w;
+  return PARE_OK;
+}
+
+void shadow_close(struct shadow *w) {
+  if (!w) return;
+  pthread_mutex_lock(&w->lock);
+  w->stop = true;
+  pthread_cond_signal(&w->more);
+  pthread_mutex_unlock(&w->lock);
+  pthread_join(w->thread, NULL);
+  for (struct ask *a = w->first, *next; a; a = next) {
+    next = a->next;
+    rollout_shadow_dropped(a->job->served->rollout);
+    job_free(a->job);
+    free(a);
+  }
+  pthread_cond_destroy(&w->more);
+  pthread_mutex_destroy(&w->lock);
+  free(w);
+}
