@@ -36,7 +36,7 @@ static void put_text(struct buf *out, const char *text) {
 // The shortest digits that give the same number back.
 static void put_real(struct buf *out, double x) {
   char text[32];
-  for (int digits = 6; digits <= 17; digits++) {
+  for (int digits = 9; digits <= 17; digits++) { // from 9 on no time of ours has an exponent
     snprintf(text, sizeof text, "%.*g", digits, x);
     if (strtod(text, NULL) == x) break;
   }
