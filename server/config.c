@@ -58,6 +58,8 @@ static enum pare_status apply_flags(struct config_loading *l) {
   if (f->threads && !config_key_store_number(threads, (double)f->threads, &c->threads))
     return error_set(l->err, PARE_USAGE, "--threads: expected at most %.0f, found %zu", threads->most, f->threads);
   if (f->isa) {
+    status = config_isa(f->isa, l->err);
+    if (status) return status;
     free(c->isa);
     c->isa = strdup(f->isa);
     if (!c->isa) return error_no_memory(l->err);

@@ -116,6 +116,12 @@ static enum pare_status check_scheme(const struct config_loading *l, const char 
   return status;
 }
 
+static enum pare_status check_isa(const struct config_loading *l, const char *full, const char *name) {
+  enum pare_status status = config_isa(name, l->err);
+  if (status == PARE_USAGE) l->err->code = PARE_DATA; // it is the file's mistake
+  return status ? config_at(l, full) : PARE_OK;
+}
+
 // Nothing there is as if the key were not.
 static enum pare_status read_text(const struct config_loading *l, const struct config_key *k, const char *full,
                                   const json_t *value, char **place) {
@@ -125,7 +131,9 @@ static enum pare_status read_text(const struct config_loading *l, const struct c
     if (json_is_number(value)) return config_wrong(l, full, "text (a number in quotes)", value);
     return config_wrong(l, full, "text", value);
   }
-  enum pare_status status = k->kind == KEY_SCHEME ? check_scheme(l, full, text) : PARE_OK;
+  enum pare_status status = PARE_OK;
+  if (k->kind == KEY_SCHEME) status = check_scheme(l, full, text);
+  if (k->kind == KEY_ISA) status = check_isa(l, full, text);
   if (status) return status;
   *place = strdup(text);
   return *place ? PARE_OK : error_no_memory(l->err);
@@ -181,7 +189,8 @@ static enum pare_status read_value(const struct config_loading *l, const struct 
   snprintf(full, sizeof full, "%s%s", t->prefix, k->path);
   switch (k->kind) {
     case KEY_TEXT:
-    case KEY_SCHEME: return read_text(l, k, full, value, place);
+    case KEY_SCHEME:
+    case KEY_ISA: return read_text(l, k, full, value, place);
     case KEY_LISTEN: return read_listen(l, full, value);
     case KEY_API_KEYS: return read_api_keys(l, full, value);
     case KEY_API_KEY_FILE: return read_api_key_file(l, full, value);

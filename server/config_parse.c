@@ -94,6 +94,14 @@ char *config_model_name(const char *path) {
   return name;
 }
 
+enum pare_status config_isa(const char *name, struct pare_error *err) {
+  pare_engine *engine;
+  struct pare_engine_options options = {.isa = name, .threads = 1}; // starts no thread
+  enum pare_status status = pare_engine_open(&options, &engine, err);
+  pare_engine_close(engine);
+  return status;
+}
+
 // ---- keys ----
 
 bool config_api_key_valid(const char *key, size_t len) {

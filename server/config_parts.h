@@ -17,6 +17,7 @@ enum key_kind {
   KEY_MODE,   // enum rollout_mode
   KEY_TEXT,   // char *; NULL: not given
   KEY_SCHEME, // the same, and a scheme there is
+  KEY_ISA,    // the same, and an instruction set of this machine
   KEY_LISTEN, // these have no offset
   KEY_API_KEYS,
   KEY_API_KEY_FILE,
@@ -75,6 +76,8 @@ struct config_loading {
 enum pare_status config_listen(const char *text, char **host, uint16_t *port);
 bool config_name_valid(const char *name);
 extern const char config_name_expected[];
+// PARE_USAGE for a name there is not, PARE_UNAVAILABLE for one this machine lacks.
+enum pare_status config_isa(const char *name, struct pare_error *err);
 bool config_api_key_valid(const char *key, size_t len); // 1 to 256 printable characters without spaces; not "***"
 // Appends a copy; false: no memory, or too many.
 bool config_add_api_key(struct serve_config *c, const char *key, size_t len);

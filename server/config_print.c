@@ -58,6 +58,7 @@ static void put_value(struct buf *out, const struct config_key *k, const void *p
     case KEY_MODE: buf_puts(out, config_mode_names[*(const enum rollout_mode *)place]); break;
     case KEY_TEXT:
     case KEY_SCHEME:
+    case KEY_ISA:
       text = *(char *const *)place;
       if (text) {
         put_text(out, text);

@@ -14,7 +14,14 @@ expect 66 serve no-such-model --check-config
 says "no model 'no-such-model'" agnews-gpt2
 expect 66 serve -c absent.yaml --check-config
 says absent.yaml
-expect 69 serve agnews-gpt2 --isa neon_sve9 --check-config
+expect 64 serve agnews-gpt2 --isa avx3 --check-config
+says "instruction set 'avx3'"
+other=neon
+[ "$(uname -m)" = x86_64 ] || other=avx2
+expect 69 serve agnews-gpt2 --isa $other --check-config
+printf 'models: [agnews-gpt2]\nisa: %s\n' $other >files/isa.yaml
+expect 69 serve -c files/isa.yaml --check-config
+says 'files/isa.yaml:2: isa:'
 
 # What is printed loads to the same, wherever it lies.
 expect 0 serve agnews-gpt2 tiny=nli-minilm --listen '[::1]:0' --threads 3 --isa scalar --no-cache --quiet --print-config

@@ -225,7 +225,7 @@ static void a_models_keys_go_before_the_general_ones(void **state) {
 }
 
 static const char served[] =
-    "listen: 1\nthreads: 3\nisa: avx2\napi_keys: [of-file]\nmodels:\n- {name: a, path: /of/a, keep_original: true}\n"
+    "listen: 1\nthreads: 3\napi_keys: [of-file]\nmodels:\n- {name: a, path: /of/a, keep_original: true}\n"
     "- {name: b, path: /of/b, use_quantization: true}\ncache: {mb: 1}\n";
 
 static void the_command_line_wins(void **state) {
@@ -278,6 +278,7 @@ static void mistakes_of_the_command_line(void **state) {
   } bad[] = {
       {{.listen = "nowhere"}, PARE_USAGE, "--listen: expected HOST:PORT, [IPV6]:PORT or PORT, found 'nowhere'"},
       {{.threads = 5000}, PARE_USAGE, "--threads: expected at most 1024, found 5000"},
+      {{.isa = "avx3"}, PARE_USAGE, "unknown instruction set 'avx3'"},
       {{.models = twice, .model_count = 2}, PARE_USAGE, "MODEL a is named twice"},
       {{.models = spaces, .model_count = 1}, PARE_USAGE, "MODEL my model: expected a name"},
       {{.models = absent, .model_count = 1}, PARE_NOFILE, "no model 'absent'"},
@@ -289,7 +290,7 @@ static void mistakes_of_the_command_line(void **state) {
     const struct serve_paths paths = {.find = find};
     assert_int_equal(serve_config_load(NULL, &bad[i].flags, &paths, &c, &err), bad[i].status);
     assert_non_null(strstr(err.text, bad[i].text));
-    if (bad[i].flags.model_count || i == 6) continue;
+    if (bad[i].flags.model_count || i == 7) continue;
     assert_int_equal(load_with(served, &bad[i].flags, &c, &err), bad[i].status); // the same above a file
     assert_non_null(strstr(err.text, bad[i].text));
   }
@@ -336,7 +337,7 @@ static void what_is_printed_loads_to_the_same(void **state) {
   for (unsigned seed = 1; seed <= 20; seed++) {
     struct serve_config c, again;
     loads(
-        "listen: '[::1]:81'\nisa: avx2\nmodels:\n- {name: a, path: /a, quantized: /q, scheme: int8+prune=0.3}\n"
+        "listen: '[::1]:81'\nisa: scalar\nmodels:\n- {name: a, path: /a, quantized: /q, scheme: int8+prune=0.3}\n"
         "- {name: org/b, path: \"/x/\\\"ü\\u2028\\t\\x7f\\x85\\uFEFF \\\\ #'\"}\n",
         &c);
     set_all(&config_server_keys, &c, seed * 1000);
@@ -349,7 +350,7 @@ static void what_is_printed_loads_to_the_same(void **state) {
     same_numbers(&config_server_keys, &c, &again);
     assert_string_equal(again.host, "::1");
     assert_int_equal(again.port, 81);
-    assert_string_equal(again.isa, "avx2");
+    assert_string_equal(again.isa, "scalar");
     assert_int_equal(again.model_count, 2);
     for (size_t i = 0; i < 2; i++) {
       same_numbers(&config_model_keys, &c.models[i], &again.models[i]);

@@ -191,6 +191,7 @@ static void hostile_files(void **state) {
   refused("models: [a]\nthreads: 999999999999999999999999\n", 2, "threads: expected a whole number from 0 to 1024");
   refused("models: [a]\nthreads: 1e400\n", 2, "threads: expected a whole number");
   refused("models: [a]\nthreads: -.inf\n", 2, "threads: expected a whole number");
+  refused("models: [a]\nisa: avx3\n", 2, "isa: unknown instruction set 'avx3': expected one of scalar, avx2");
   refused("models: [a]\nisa: \"a\\0b\"\n", 2, "isa: expected text");
   char deep[4096] = "models: ";
   size_t n = strlen(deep);
