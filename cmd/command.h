@@ -40,6 +40,8 @@ void resolve_free_roots(struct resolve_roots *roots);
 // A MODEL argument as a path, to be freed with free(): an existing path as it is, else a shipped model's folder.
 // PARE_NOFILE lists the shipped names.
 enum pare_status resolve_model(const char *name, char **path, struct pare_error *err);
+// The same without the existing path.
+enum pare_status resolve_shipped(const char *name, char **path, struct pare_error *err);
 
 // ---- engine and model opened together ----
 struct opened {

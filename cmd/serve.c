@@ -38,7 +38,7 @@ struct source {
 
 static enum pare_status find(void *context, const char *name, char **path, struct pare_error *err) {
   (void)context;
-  return resolve_model(name, path, err);
+  return resolve_shipped(name, path, err);
 }
 
 static enum pare_status load(void *context, struct serve_config *out, struct pare_error *err) {

@@ -154,13 +154,14 @@ static enum pare_status select_models(struct config_loading *l) {
 
 // ---- models ----
 
-static enum pare_status find_path(const struct config_loading *l, const char *text, char **out) {
+// place: text as a path, which goes before a name.
+static enum pare_status find_path(const struct config_loading *l, const char *place, const char *text, char **out) {
   char *path = NULL;
   enum pare_status status = PARE_OK;
-  if (l->paths && l->paths->find) {
+  if (l->paths && l->paths->find && !file_exists(place) && !file_is_dir(place)) {
     status = l->paths->find(l->paths->context, text, &path, l->err);
   } else {
-    path = strdup(text);
+    path = strdup(place);
   }
   if (status) return status;
   if (!path) return error_no_memory(l->err);
@@ -186,11 +187,10 @@ static enum pare_status resolve(struct config_loading *l, struct serve_model_con
   const char *text = m->path ? m->path : m->name;
   char *path = NULL;
   bool in_file = origin->entry != NO_ENTRY && !origin->word;
-  char *beside = in_file ? config_beside(l, text) : NULL;
-  if (in_file && !beside) return error_no_memory(l->err);
-  bool there = beside && (file_exists(beside) || file_is_dir(beside));
-  enum pare_status status = find_path(l, there ? beside : text, &path);
-  free(beside);
+  char *place = in_file ? config_beside(l, text) : strdup(text);
+  if (!place) return error_no_memory(l->err);
+  enum pare_status status = find_path(l, place, text, &path);
+  free(place);
   if (status && in_file) {
     char key[64];
     path_key(l, origin->entry, key, sizeof key);

@@ -79,8 +79,8 @@ struct serve_flags {
   size_t api_key_count;
   bool original, no_cache, quiet;
 };
-// How a model's name in the file or on the command line becomes a path (to be freed with free()). Paths in a file are
-// relative to its folder; names are looked up among the shipped models.
+// How a name that is no path there is (from the file's folder, or on the command line from the current one) becomes the
+// path of a shipped model, to be freed with free(). Without it the name is taken for a path.
 struct serve_paths {
   enum pare_status (*find)(void *context, const char *name, char **path, struct pare_error *err);
   void *context;

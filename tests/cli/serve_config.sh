@@ -55,6 +55,15 @@ printf 'models: [agnews-gpt2, {name: other, path: nli-minilm}]\n' >files/beside.
 expect 0 serve -c files/beside.yaml --check-config --json
 holds '(.models[0].path | endswith("/files/agnews-gpt2")) and (.models[1].path | endswith("/models/nli-minilm"))'
 
+# Not so one in the folder where the program happens to be run; on the command line that one counts.
+mkdir nli-minilm
+printf 'models: [nli-minilm]\n' >files/name.yaml
+expect 0 serve -c files/name.yaml --check-config --json
+holds '.models[0].path | endswith("/models/nli-minilm")'
+expect 0 serve nli-minilm --check-config --json
+holds ".models[0].path == \"$(realpath nli-minilm)\""
+rmdir nli-minilm
+
 # A mistake names file, line and key; the server does not start with one.
 printf 'models: [agnews-gpt2]\nlimits:\n  bodykb: 3\n' >files/bad.yaml
 for option in --check-config --print-config --quiet; do
