@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/nearest.h"
 
 static const struct arg_option common_options[] = {
     {"threads", 0, ARG_SIZE, offsetof(struct args_common, threads), "N", "threads to compute with (all cores)"},
@@ -37,43 +38,12 @@ static const char *option_name(const void *spec, size_t i) {
   return option_at(spec, i)->name;
 }
 
-// Levenshtein distance; words longer than the row are far from everything.
-static size_t edit_distance(const char *a, const char *b) {
-  enum { LONGEST = 64 };
-  size_t n = strlen(b), row[LONGEST + 1];
-  if (n > LONGEST || strlen(a) > LONGEST) return LONGEST;
-  for (size_t j = 0; j <= n; j++) row[j] = j;
-  for (size_t i = 0; a[i]; i++) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < n; j++) {
-      size_t change = diagonal + (a[i] != b[j]), add = row[j] + 1, drop = row[j + 1] + 1;
-      diagonal = row[j + 1];
-      row[j + 1] = change < add ? change : add;
-      if (drop < row[j + 1]) row[j + 1] = drop;
-    }
-  }
-  return row[n];
-}
-
-const char *args_nearest(const char *word, const void *list, size_t count, const char *(*name)(const void *, size_t)) {
-  const char *best = NULL;
-  size_t best_distance = strlen(word) / 3 + 2; // nearer than this: "schems", "--bacth"
-  for (size_t i = 0; i < count; i++) {
-    size_t distance = edit_distance(word, name(list, i));
-    if (distance >= best_distance) continue;
-    best = name(list, i);
-    best_distance = distance;
-  }
-  return best;
-}
-
 static enum pare_status unknown_option(const struct arg_spec *spec, const char *word, size_t name_len,
                                        struct pare_error *err) {
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)(name_len < sizeof name ? name_len : sizeof name - 1), word);
   const char *bare = name + strspn(name, "-");
-  const char *near = args_nearest(bare, spec, option_total(spec), option_name);
+  const char *near = nearest_name(bare, spec, option_total(spec), option_name);
   if (near) return error_set(err, PARE_USAGE, "%s: unknown option %s; did you mean --%s?", spec->name, name, near);
   return error_set(err, PARE_USAGE, "%s: unknown option %s; `pare %s --help` lists them", spec->name, name, spec->name);
 }

@@ -71,13 +71,6 @@ enum pare_status args_real(const char *text, const char *option, double *out, st
 // The whole command: parse, then --help or spec->run.
 enum pare_status args_run(const struct arg_spec *spec, int argc, char **argv, void *values, struct pare_error *err);
 
-// The entry nearest to word by edit distance, or NULL when none is near. name(list, i) gives entry i.
-const char *args_nearest(const char *word, const void *list, size_t count,
-                         const char *(*name)(const void *list, size_t i));
-
-// A number; 0 when text is NULL.
-enum pare_status args_real(const char *text, const char *option, double *out, struct pare_error *err);
-
 // "a,b,c" -> items, into one block to be freed with free(); empty items are refused. *count is set.
 enum pare_status args_split(const char *text, const char *option, const char ***items, size_t *count,
                             struct pare_error *err);

@@ -25,6 +25,7 @@ enum pare_status cmd_eval(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_report(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_bench(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_serve(int argc, char **argv, struct pare_error *err);
 
 // ---- models (resolve.c) ----
 // The folders shipped models are looked up in: $PARE_MODELS (several, separated by ':'), models/ beside the program's
@@ -39,6 +40,8 @@ void resolve_free_roots(struct resolve_roots *roots);
 // A MODEL argument as a path, to be freed with free(): an existing path as it is, else a shipped model's folder.
 // PARE_NOFILE lists the shipped names.
 enum pare_status resolve_model(const char *name, char **path, struct pare_error *err);
+// The same without the existing path.
+enum pare_status resolve_shipped(const char *name, char **path, struct pare_error *err);
 
 // ---- engine and model opened together ----
 struct opened {

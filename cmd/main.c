@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "command.h"
 
 struct command {
@@ -31,7 +32,7 @@ static const struct command commands[] = {
     {"compare", cmd_compare, "the main job: every candidate against the original, with a verdict"},
     {"report", cmd_report, "the reports of a record once more, or a check of one"},
     {"bench", cmd_bench, "latency and throughput by batch and length"},
-    {"serve", NULL, "REST server"},
+    {"serve", cmd_serve, "REST server: the models over HTTP, the original behind the quantized one"},
     {"load", NULL, "load generator for a running server"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -73,7 +74,7 @@ static enum pare_status run_command(int argc, char **argv, struct pare_error *er
   const struct command *c = find_command(argv[0]);
   if (c && c->run) return c->run(argc, argv, err);
   if (c) return error_set(err, PARE_UNAVAILABLE, "%s is not built yet", c->name);
-  const char *near = args_nearest(argv[0], commands, COMMAND_COUNT, command_name);
+  const char *near = nearest_name(argv[0], commands, COMMAND_COUNT, command_name);
   if (near) return error_set(err, PARE_USAGE, "unknown command '%s'; did you mean %s?", argv[0], near);
   return error_set(err, PARE_USAGE, "unknown command '%s'; `pare --help` lists them", argv[0]);
 }

@@ -93,12 +93,8 @@ static void list_names(const struct resolve_roots *roots, struct buf *out) {
   }
 }
 
-enum pare_status resolve_model(const char *name, char **path, struct pare_error *err) {
+enum pare_status resolve_shipped(const char *name, char **path, struct pare_error *err) {
   *path = NULL;
-  if (*name && access(name, F_OK) == 0) {
-    *path = strdup(name);
-    return *path ? PARE_OK : error_no_memory(err);
-  }
   struct resolve_roots roots;
   resolve_roots(&roots);
   for (size_t i = 0; i < roots.count && *name && !strchr(name, '/') && !*path; i++) {
@@ -119,6 +115,12 @@ enum pare_status resolve_model(const char *name, char **path, struct pare_error 
   }
   resolve_free_roots(&roots);
   return status;
+}
+
+enum pare_status resolve_model(const char *name, char **path, struct pare_error *err) {
+  if (!*name || access(name, F_OK) != 0) return resolve_shipped(name, path, err);
+  *path = strdup(name);
+  return *path ? PARE_OK : error_no_memory(err);
 }
 
 enum pare_status open_engine(const struct args_common *common, struct opened *out, struct pare_error *err) {

@@ -70,7 +70,7 @@ struct serve_config {
 
 // Values given on the command line; what is NULL, 0 or false was not given. models: NAME or NAME=PATH or PATH.
 struct serve_flags {
-  const char *listen; // [HOST]:PORT or PORT
+  const char *listen; // HOST:PORT, [IPV6]:PORT or PORT
   size_t threads;
   const char *isa;
   const char *const *models;
@@ -79,16 +79,18 @@ struct serve_flags {
   size_t api_key_count;
   bool original, no_cache, quiet;
 };
-// How a model's name in the file or on the command line becomes a path (to be freed with free()). Paths in a file are
-// relative to its folder; names are looked up among the shipped models.
+// How a name that is no path there is (from the file's folder, or on the command line from the current one) becomes the
+// path of a shipped model, to be freed with free(). Without it the name is taken for a path.
 struct serve_paths {
   enum pare_status (*find)(void *context, const char *name, char **path, struct pare_error *err);
   void *context;
 };
 
-// path NULL: flags and defaults alone. A mistake is PARE_DATA (PARE_USAGE for a flag) and names file, line and key,
-// what was expected and what was found; an unknown key names the nearest. A file whose `api_key_file` is given reads
-// keys from it, one per line.
+// path NULL: flags and defaults alone. Models of the flags are served and no others; the file's settings hold for those
+// it has by the same name. Afterwards there is a model at least, paths are absolute and their links followed, and a
+// model that uses no quantization has mode ROLLOUT_ORIGINAL. A mistake is PARE_DATA (PARE_USAGE for a flag) and names
+// file, line and key, what was expected and what was found; an unknown key names the nearest. A file whose
+// `api_key_file` is given reads keys from it, one per line.
 enum pare_status serve_config_load(const char *path, const struct serve_flags *flags, const struct serve_paths *paths,
                                    struct serve_config *out, struct pare_error *err);
 void serve_config_free(struct serve_config *c); // accepts a zeroed struct

@@ -116,8 +116,10 @@ static enum pare_status read_pair(struct reader *r, const yaml_node_pair_t *pair
   json_t *value = NULL;
   if (!status) status = read_node(r, pair->value, below, depth + 1, &value);
   if (status) return status;
-  if (!json_object_set_new(object, key, value)) return PARE_OK;
-  return error_set(r->err, PARE_DATA, "%s:%d: expected a key in UTF-8", r->file, line);
+  if (json_object_set_new(object, key, value))
+    return error_set(r->err, PARE_DATA, "%s:%d: expected a key in UTF-8", r->file, line);
+  // A mapping begins at its first key, a line below its own.
+  return json_object_set_new(r->lines, below, json_integer(line)) ? error_no_memory(r->err) : PARE_OK;
 }
 
 static enum pare_status read_mapping(struct reader *r, const yaml_node_t *node, const char *path, size_t depth,
@@ -225,6 +227,15 @@ enum pare_status yaml_tree_load(const char *path, size_t max_bytes, struct yaml_
 int yaml_tree_line(const struct yaml_tree *t, const char *path) {
   json_int_t line = json_integer_value(json_object_get(t->lines, path));
   return line ? (int)line : 1;
+}
+
+const char *yaml_value_text(const json_t *value, char number[32]) {
+  static const char *const kinds[] = {"a mapping", "a list", NULL, NULL, NULL, "true", "false", "nothing"};
+  if (json_is_string(value)) return json_string_value(value);
+  if (json_is_array(value) && !json_array_size(value)) return "an empty list";
+  if (!json_is_number(value)) return kinds[json_typeof(value)];
+  snprintf(number, 32, "%.10g", json_number_value(value));
+  return number;
 }
 
 void yaml_tree_free(struct yaml_tree *t) {

@@ -16,14 +16,16 @@ int yaml_node_line(const yaml_node_t *node); // 1 is the first
 bool yaml_node_number(const yaml_node_t *node, double *out);
 
 // The document as a tree: mappings, lists, numbers, true, false, null, text. lines: dotted path ("parts.0.model") ->
-// line; the root is "". Refused: a key that is no text or comes twice, aliases, nesting beyond 16, text that is not
-// UTF-8. The caller owns both.
+// line of the key or list item; the root is "". Refused: a key that is no text or comes twice, aliases, nesting beyond
+// 16, text that is not UTF-8. The caller owns both.
 struct yaml_tree {
   json_t *root;  // an object
   json_t *lines; // an object of integers
 };
 enum pare_status yaml_tree_load(const char *path, size_t max_bytes, struct yaml_tree *out, struct pare_error *err);
 int yaml_tree_line(const struct yaml_tree *t, const char *path); // 1 when the path is not in the file
-void yaml_tree_free(struct yaml_tree *t);                        // accepts a zeroed struct
+// What a message says was found: "a mapping", the number, the text. number: room for the answer.
+const char *yaml_value_text(const json_t *value, char number[32]);
+void yaml_tree_free(struct yaml_tree *t); // accepts a zeroed struct
 
 #endif

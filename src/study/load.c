@@ -163,16 +163,9 @@ struct loading {
 };
 
 static enum pare_status wrong(const struct loading *l, const char *path, const char *what, const json_t *found) {
-  static const char *const kinds[] = {"a mapping", "a list", NULL, NULL, NULL, "true", "false", "nothing"};
   char number[32];
-  const char *text = json_is_array(found) && !json_array_size(found) ? "an empty list" : kinds[json_typeof(found)];
-  if (json_is_string(found)) text = json_string_value(found);
-  if (json_is_number(found)) {
-    snprintf(number, sizeof number, "%.10g", json_number_value(found));
-    text = number;
-  }
   return error_set(l->err, PARE_DATA, "%s:%d: %s: expected %s, found %.100s", l->file, yaml_tree_line(&l->tree, path),
-                   path, what, text);
+                   path, what, yaml_value_text(found, number));
 }
 
 static enum pare_status check_section(const struct loading *l, const struct section *s, const json_t *node,

@@ -34,6 +34,7 @@ check_help eval --data --limit --labels --template --multi-label --text-column -
   --output --report --markdown --samples
 check_help compare --schemes --data --report --output --markdown --samples --gate --limit --iterations --seed \
   --text-column --label-column --labels --template --multi-label --max-tokens
+check_help serve '-c, --config' --listen --api-key --original --no-cache --print-config --check-config
 check_help bench --batch --length --iterations --against --seed --labels --template --multi-label --max-tokens \
   --data --text-column --limit --generate --prompt --streams
 
@@ -164,7 +165,7 @@ expect 66 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --gate none.ya
 says none.yaml
 
 # 69: named by the documentation, not here.
-for command in tune serve load; do
+for command in tune load; do
   expect 69 "$command"
   says "$command is not built yet"
   expect 69 "$command" agnews-gpt2 --some-option
