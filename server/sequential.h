@@ -13,17 +13,18 @@ struct interval {
   double low, high;
 };
 
-// Of n trials, `hits`. n = 0: [0, 1].
+// Of n trials, `hits`. n = 0: [0, 1]. Holds hits / n.
 struct interval sequential_share(uint64_t hits, uint64_t n, double alpha);
 
-// Zero-initialise.
+// Zero-initialise; the same alpha with each value.
 struct sequential_mean {
   uint64_t n;
   double sum, square; // running moments the next bet is chosen from
   double weight, weighted, penalty;
   struct interval running; // intersection of all so far; valid when n > 0
 };
-void sequential_mean_add(struct sequential_mean *m, double x, double alpha); // x is clamped to [0, 1]
-struct interval sequential_mean_interval(const struct sequential_mean *m);
+// x is clamped to [0, 1]; what is not a number counts as 1.
+void sequential_mean_add(struct sequential_mean *m, double x, double alpha);
+struct interval sequential_mean_interval(const struct sequential_mean *m); // n = 0: [0, 1]
 
 #endif
