@@ -73,7 +73,8 @@ enum pare_status generator_open(pare_model *m, const struct pare_generator_optio
   g->positions = model_max_tokens(m);
   size_t step_tokens = g->step_tokens;
   if (!g->freely && !size_add(step_tokens, g->positions, &step_tokens)) step_tokens = SIZE_MAX;
-  g->score_rows = size_max(1, size_min(g->step_tokens, SCORE_BYTES / (m->config.V * sizeof(float))));
+  g->score_rows = size_min(g->freely ? g->step_tokens : g->positions, SCORE_BYTES / (m->config.V * sizeof(float)));
+  g->score_rows = size_max(1, g->score_rows);
   enum pare_status s = decoder_open(m, g->count, g->positions, step_tokens, &g->decoder, err);
   if (!s) s = generation_config_load(m, &g->config, err);
   if (!s) s = take_memory(g, err);

@@ -129,7 +129,7 @@ static enum pare_status refresh_text(const struct stream_tools *t, struct stream
   if (s->longest_stop) find_stop(s, certain);
   // Ids of a character that is not complete share its end, wherever that will be.
   for (size_t i = s->certain; i < n; i++) s->ends[i] = s->text_len;
-  for (size_t i = n; i-- > 0 && s->ends[i] > s->text_len;) s->ends[i] = s->text_len;
+  for (size_t i = n; i-- > 0 && s->ends[i] >= s->text_len;) s->ends[i] = s->text_len;
   if (certain == s->text.text.len) s->certain = n;
   s->settled = s->text_len;
   if (s->done) return PARE_OK;
