@@ -1,5 +1,6 @@
 // stream.c - generation stream by stream: answers are the same bits alone and among others that come and go, however
 // prompts are cut, with and without keys taken over; what is called settled stays.
+#include "task/stream.h"
 #include "base/rng.h"
 #include "quantize_any.h"
 
@@ -241,6 +242,59 @@ static void stops_across_pieces(void **state) {
   model_close(m);
 }
 
+// A stream that is told what to say: one id, or the end of text for id 0.
+static void say(const struct stream_tools *t, struct stream *s, uint32_t id) {
+  struct pare_error err = {0};
+  float *row = calloc(t->m->config.V, sizeof *row);
+  row[id] = 9;
+  must(stream_advance(t, s, row, &err), &err);
+  free(row);
+}
+
+// Characters of two to four ids of one byte, and a byte that begins none: what is settled ends with a character, and
+// the ids of one share its end.
+static void characters_of_several_ids(void **state) {
+  (void)state;
+  pare_model *m = golden_open(&engine, TINY);
+  struct pare_error err = {0};
+  struct id_list eos = {.ids = (uint32_t[]){0}, .count = 1};
+  struct stream_tools t = {.m = m, .eos = &eos};
+  must(sampler_scratch_new(m->config.V, &t.scratch, &err), &err);
+  // a é x 😀 \xF0 y \xE2
+  static const unsigned char bytes[] = "a\xC3\xA9x\xF0\x9F\x98\x80\xF0y\xE2";
+  static const size_t settled[] = {1, 1, 3, 4, 4, 4, 4, 8, 8, 12, 12};
+  static const size_t ends[] = {1, 3, 3, 4, 8, 8, 8, 8, 12, 12, 15};
+  static const size_t behind_stop[] = {0, 0, 1, 1, 1, 1, 1, 4, 4, 8, 8}; // two bytes less, or more: whole characters
+  const char *stop[] = {"zzz"};
+  for (size_t with_stop = 0; with_stop < 2; with_stop++) {
+    uint32_t ids[64] = {5};
+    struct stream s;
+    struct pare_prompt p = {.ids = ids, .len = 1, .options = {.max_tokens = 40, .stop = stop, .stop_count = with_stop}};
+    must(stream_init(&s, m, &p, 64, &err), &err);
+    s.ids = ids;
+    for (size_t i = 0; i + 1 < sizeof bytes; i++) {
+      char spelled[8] = {(char)bytes[i]};
+      if (bytes[i] >= 0xA1) spelled[0] = (char)(0xC0 | bytes[i] >> 6), spelled[1] = (char)(0x80 | (bytes[i] & 0x3F));
+      if (bytes[i] >= 0x7F && bytes[i] < 0xA1) { // the 34th to the 67th that are spelled from U+0100 on
+        unsigned code = 0x100u + 33 + bytes[i] - 0x7F;
+        spelled[0] = (char)(0xC0 | code >> 6), spelled[1] = (char)(0x80 | (code & 0x3F));
+      }
+      int64_t id = tokenizer_id(m->tokenizer, spelled);
+      assert_true(id > 0);
+      say(&t, &s, (uint32_t)id);
+      assert_int_equal(s.settled, with_stop ? behind_stop[i] : settled[i]);
+    }
+    assert_false(s.done);
+    say(&t, &s, 0);
+    assert_true(s.done && s.finish == PARE_FINISH_EOS && s.settled == 15 && s.text_len == 15);
+    assert_string_equal(s.text.text.data, "aéx😀\uFFFDy\uFFFD");
+    for (size_t i = 0; i + 1 < sizeof bytes; i++) assert_int_equal(s.ends[i], ends[i]);
+    stream_free(&s);
+  }
+  sampler_scratch_free(t.scratch);
+  model_close(m);
+}
+
 // ---- what is refused ----------------------------------------------------------------------------------------------
 
 static void refused(pare_generator *g, const struct pare_prompt *p, enum pare_status expected, const char *says) {
@@ -355,7 +409,10 @@ static void the_caller_stops(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(answers_do_not_depend_on_company),
-                                     cmocka_unit_test(beginnings_are_read_once), cmocka_unit_test(stops_across_pieces),
-                                     cmocka_unit_test(refusals), cmocka_unit_test(the_caller_stops)};
+                                     cmocka_unit_test(beginnings_are_read_once),
+                                     cmocka_unit_test(stops_across_pieces),
+                                     cmocka_unit_test(characters_of_several_ids),
+                                     cmocka_unit_test(refusals),
+                                     cmocka_unit_test(the_caller_stops)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
