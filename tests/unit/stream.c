@@ -1,6 +1,8 @@
 // stream.c - generation stream by stream: answers are the same bits alone and among others that come and go, however
 // prompts are cut, with and without keys taken over; what is called settled stays.
 #include "task/stream.h"
+#include <pthread.h>
+
 #include "base/rng.h"
 #include "quantize_any.h"
 
@@ -168,6 +170,62 @@ static void answers_do_not_depend_on_company(void **state) {
     free(out);
     dir_discard(&dir);
   }
+}
+
+struct one_thread {
+  pare_model *m;
+  const struct prompts *p;
+  pthread_t thread;
+};
+
+// Every prompt twice over, four at a time. No cmocka call here: it is not for several threads.
+static void *generate_all(void *context) {
+  const struct one_thread *t = context;
+  pare_generator *g = NULL;
+  struct pare_generator_options o = {.streams = 4, .step_tokens = 16, .reuse = true};
+  bool good = !pare_generator_open(t->m, &o, &g, NULL), taken[4] = {false};
+  size_t index[4], stream, live, begun = 0, ended = 0;
+  while (good && ended < 2 * PROMPTS) {
+    while (good && begun < 2 * PROMPTS && pare_generator_free_streams(g)) {
+      good = !pare_generator_start(g, &t->p->list[begun % PROMPTS], &stream, NULL);
+      if (!good) break;
+      taken[stream] = true;
+      index[stream] = begun++ % PROMPTS;
+    }
+    good = good && !pare_generator_step(g, &live, NULL);
+    for (stream = 0; good && stream < 4; stream++) {
+      if (!taken[stream]) continue;
+      struct pare_stream s = pare_generator_state(g, stream);
+      if (!s.done) continue;
+      const struct answer *a = &t->p->alone[index[stream]];
+      good = s.count == a->count && !memcmp(s.ids, a->ids, s.count * sizeof *s.ids);
+      pare_generator_end(g, stream);
+      taken[stream] = false;
+      ended++;
+    }
+  }
+  pare_generator_close(g);
+  return good ? context : NULL;
+}
+
+// One has the engine's threads, another computes on its own.
+static void generators_of_one_engine_run_at_once(void **state) {
+  (void)state;
+  pare_model *m = golden_open(&engine, TINY);
+  static struct prompts p;
+  make_prompts(&p, m->config.V);
+  answers_alone(m, &p);
+  struct one_thread threads[3];
+  for (size_t i = 0; i < 3; i++) {
+    threads[i] = (struct one_thread){.m = m, .p = &p};
+    assert_int_equal(pthread_create(&threads[i].thread, NULL, generate_all, &threads[i]), 0);
+  }
+  for (size_t i = 0; i < 3; i++) {
+    void *good;
+    assert_int_equal(pthread_join(threads[i].thread, &good), 0);
+    assert_ptr_equal(good, &threads[i]);
+  }
+  model_close(m);
 }
 
 // The beginning that two prompts of the same moment share is read once; an answer's own ids are taken over as well.
@@ -409,6 +467,7 @@ static void the_caller_stops(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(answers_do_not_depend_on_company),
+                                     cmocka_unit_test(generators_of_one_engine_run_at_once),
                                      cmocka_unit_test(beginnings_are_read_once),
                                      cmocka_unit_test(stops_across_pieces),
                                      cmocka_unit_test(characters_of_several_ids),
