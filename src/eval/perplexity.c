@@ -14,6 +14,7 @@
 #include "eval/eval_subject.h"
 #include "model/session.h"
 #include "report/stats.h"
+#include "task/logprobs.h"
 
 struct sides {
   pare_model *model[2]; // the one measured, and the base or NULL
@@ -95,16 +96,6 @@ static enum pare_status take_memory(struct run *r, struct pare_error *err) {
   return r->t.kl ? PARE_OK : error_no_memory(err);
 }
 
-// log of the sum of exponentials of a row, and where its highest value is (the first, when several are).
-static double log_sum(const float *x, size_t n, size_t *top) {
-  *top = 0;
-  for (size_t i = 1; i < n; i++)
-    if (x[i] > x[*top]) *top = i;
-  double max = (double)x[*top], sum = 0;
-  for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
-  return max + log(sum);
-}
-
 // The row at `row` of a window predicts the text's token `at`.
 static enum pare_status score(struct run *r, size_t row, size_t at, struct pare_error *err) {
   uint32_t target = r->text.ids[at];
@@ -113,7 +104,7 @@ static enum pare_status score(struct run *r, size_t row, size_t at, struct pare_
   const float *x[2] = {NULL, NULL};
   for (int i = 0; i < 2 && r->s.model[i]; i++) {
     x[i] = r->s.logits[i] + row * V;
-    sum[i] = log_sum(x[i], V, &top[i]);
+    sum[i] = logprobs_sum(x[i], V, &top[i]);
     r->t.nll[i][r->t.scored] = sum[i] - (double)x[i][target];
     if (isnan(r->t.nll[i][r->t.scored]))
       return error_set(err, PARE_DATA, "%s: token %zu: the logits are not numbers", r->s.model[i]->path, at);

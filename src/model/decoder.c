@@ -1,6 +1,7 @@
 // decoder.c - see decoder.h.
 #include "model/decoder.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/size.h"
@@ -93,8 +94,24 @@ void decoder_reset(struct decoder *d, size_t slot) {
   d->cache.len[slot] = 0;
 }
 
-void decoder_copy(struct decoder *d, size_t from, size_t to) {
-  kvcache_copy(&d->cache, from, to);
+void decoder_truncate(struct decoder *d, size_t slot, size_t len) {
+  assert(len <= d->cache.len[slot]);
+  d->cache.len[slot] = len;
+}
+
+void decoder_copy(struct decoder *d, size_t from, size_t to, size_t len) {
+  kvcache_copy(&d->cache, from, to, len);
+}
+
+static void find_outliers(void *context, const struct arch_row *row, const struct weight *w) {
+  (void)row;
+  if (w->packed.input.kind == ACTIVATION_OUTLIER) *(bool *)context = false;
+}
+
+bool decoder_cuts_freely(const pare_model *m) {
+  bool freely = true;
+  model_each_weight(m, find_outliers, &freely);
+  return freely;
 }
 
 static enum pare_status check_ids(const struct decoder *d, const struct decoder_step *q, const char *what, size_t which,
@@ -142,7 +159,7 @@ static struct sequences pack(struct decoder *d, const struct decoder_step *steps
   }
   offsets[n] = at;
   return (struct sequences){
-      .ids = ids, .positions = positions, .offsets = offsets, .B = n, .rows = rows, .slots = slots, .last_only = true};
+      .ids = ids, .positions = positions, .offsets = offsets, .B = n, .rows = rows, .slots = slots};
 }
 
 enum pare_status decoder_encode(struct decoder *d, const struct decoder_step *texts, size_t n, struct pare_error *err) {
@@ -158,14 +175,15 @@ enum pare_status decoder_encode(struct decoder *d, const struct decoder_step *te
   return PARE_OK;
 }
 
-enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
-                             struct pare_error *err) {
+static enum pare_status run(struct decoder *d, const struct decoder_step *steps, size_t n, bool last_only,
+                            float *logits, struct pare_error *err) {
   size_t rows;
   enum pare_status s = check(d, steps, n, false, &rows, err);
   if (s || !n) return s;
   size_t mark = arena_mark(&d->arena);
   struct sequences batch = pack(d, steps, n, rows, false);
   batch.cache = &d->cache;
+  batch.last_only = last_only;
   if (is_encoder_decoder(d->model)) {
     size_t *texts = arena_take(&d->arena, n * sizeof *texts);
     for (size_t b = 0; b < n; b++) texts[b] = steps[b].text;
@@ -177,4 +195,14 @@ enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps
   kvcache_advance(&d->cache, batch.slots, batch.offsets, n);
   arena_reset(&d->arena, mark);
   return PARE_OK;
+}
+
+enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
+                             struct pare_error *err) {
+  return run(d, steps, n, true, logits, err);
+}
+
+enum pare_status decoder_run_rows(struct decoder *d, const struct decoder_step *step, float *logits,
+                                  struct pare_error *err) {
+  return run(d, step, 1, false, logits, err);
 }

@@ -33,7 +33,12 @@ void decoder_close(struct decoder *d); // accepts NULL
 size_t decoder_positions(const struct decoder *d);
 size_t decoder_length(const struct decoder *d, size_t slot); // tokens the stream has read
 void decoder_reset(struct decoder *d, size_t slot);
-void decoder_copy(struct decoder *d, size_t from, size_t to);
+// The stream goes back to its first len tokens; len <= decoder_length.
+void decoder_truncate(struct decoder *d, size_t slot, size_t len);
+// Stream `to` becomes a copy of the first len tokens of stream `from`; len <= decoder_length(from).
+void decoder_copy(struct decoder *d, size_t from, size_t to, size_t len);
+// False for llm-int8: there a step's logits depend on where steps begin and end.
+bool decoder_cuts_freely(const pare_model *m);
 // Encoder-decoders: reads n texts, of at most step_tokens together or one alone, and keeps each one's cross-attention
 // keys and values in place texts[i].text, for any number of streams to read. slot is not used.
 struct decoder_step;
@@ -50,6 +55,9 @@ struct decoder_step {
 // large.
 enum pare_status decoder_run(struct decoder *d, const struct decoder_step *steps, size_t n, float *logits,
                              struct pare_error *err);
+// One language model's stream reads its new ids; logits (len, V): the row after each of them.
+enum pare_status decoder_run_rows(struct decoder *d, const struct decoder_step *step, float *logits,
+                                  struct pare_error *err);
 
 // Operations and weight bytes of all steps and texts since it was opened.
 struct nn_counters decoder_counters(const struct decoder *d);

@@ -132,8 +132,8 @@ void kvcache_advance(struct kvcache *c, const size_t *slots, const size_t *offse
   for (size_t b = 0; b < B; b++) c->len[slots[b]] += offsets[b + 1] - offsets[b];
 }
 
-void kvcache_copy(struct kvcache *c, size_t from, size_t to) {
-  size_t n = c->len[from];
+void kvcache_copy(struct kvcache *c, size_t from, size_t to, size_t n) {
+  assert(n <= c->len[from]);
   size_t key_bytes = size_round_up(n, KEY_BLOCK) * c->D * sizeof(float), value_bytes = n * c->D * sizeof(float);
   for (size_t l = 0; l < c->L; l++)
     for (size_t h = 0; h < c->H; h++) {

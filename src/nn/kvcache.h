@@ -37,7 +37,7 @@ void nn_attention_stored(struct nn_ctx *ctx, const struct nn_attention *a, const
 void kvcache_append(struct nn_ctx *ctx, struct kvcache *c, size_t layer, const float *k, const float *v,
                     const size_t *offsets, const size_t *slots, size_t B);
 
-// Stream `to` becomes a copy of stream `from` (a beam that splits).
-void kvcache_copy(struct kvcache *c, size_t from, size_t to);
+// Stream `to` becomes a copy of the first n positions of stream `from` (a beam that splits).
+void kvcache_copy(struct kvcache *c, size_t from, size_t to, size_t n);
 
 #endif

@@ -14,15 +14,15 @@ struct candidate {
 };
 struct sampler_scratch {
   struct candidate *list; // (V)
-  bool *seen;             // (V), all false between calls
+  uint32_t *times;        // (V) that an id was seen, all 0 between calls
 };
 
 enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, struct pare_error *err) {
   struct sampler_scratch *s = calloc(1, sizeof *s);
   *out = s;
   if (s) s->list = calloc(V, sizeof *s->list);
-  if (s) s->seen = calloc(V, sizeof *s->seen);
-  if (s && s->list && s->seen) return PARE_OK;
+  if (s) s->times = calloc(V, sizeof *s->times);
+  if (s && s->list && s->times) return PARE_OK;
   sampler_scratch_free(s);
   *out = NULL;
   return error_no_memory(err);
@@ -31,11 +31,27 @@ enum pare_status sampler_scratch_new(size_t V, struct sampler_scratch **out, str
 void sampler_scratch_free(struct sampler_scratch *s) {
   if (!s) return;
   free(s->list);
-  free(s->seen);
+  free(s->times);
   free(s);
 }
 
-enum pare_status sample_check(const struct pare_generate_options *o, struct pare_error *err) {
+static enum pare_status check_penalty(const char *name, double value, struct pare_error *err) {
+  if (value >= -2 && value <= 2) return PARE_OK;
+  return error_set(err, PARE_USAGE, "%s: expected -2 to 2, found %g", name, value);
+}
+
+static enum pare_status check_bias(const struct pare_logit_bias *bias, size_t n, size_t V, struct pare_error *err) {
+  for (size_t i = 0; i < n; i++) {
+    if (bias[i].id >= V)
+      return error_set(err, PARE_USAGE, "bias: id %u is not below the vocabulary's %zu", bias[i].id, V);
+    if (!(bias[i].bias >= -100 && bias[i].bias <= 100))
+      return error_set(err, PARE_USAGE, "bias: expected -100 to 100, found %g for id %u", (double)bias[i].bias,
+                       bias[i].id);
+  }
+  return PARE_OK;
+}
+
+enum pare_status sample_check(const struct pare_generate_options *o, size_t V, struct pare_error *err) {
   if (!(o->temperature >= 0 && o->temperature <= 1e6))
     return error_set(err, PARE_USAGE, "temperature: expected 0 (greedy) to 1e6, found %g", o->temperature);
   if (!(o->top_p >= 0 && o->top_p <= 1))
@@ -45,20 +61,39 @@ enum pare_status sample_check(const struct pare_generate_options *o, struct pare
   if (o->repetition_penalty != 0 && !(o->repetition_penalty >= 1e-6 && o->repetition_penalty <= 1e6))
     return error_set(err, PARE_USAGE, "repetition-penalty: expected 1e-6 to 1e6 (0: off), found %g",
                      o->repetition_penalty);
-  return PARE_OK;
+  enum pare_status s = check_penalty("presence-penalty", o->presence_penalty, err);
+  if (!s) s = check_penalty("frequency-penalty", o->frequency_penalty, err);
+  return s ? s : check_bias(o->bias, o->bias_count, V, err);
+}
+
+enum pare_status sample_go_on(const struct pare_generate_options *o, struct pare_error *err) {
+  return !o->go_on || o->go_on(o->context) ? PARE_OK : error_set(err, PARE_UNAVAILABLE, "stopped by the caller");
 }
 
 void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,
                      struct sampler_scratch *scratch) {
   if (penalty == 0 || penalty == 1) return;
   for (size_t i = 0; i < n; i++) {
-    if (ids[i] >= V || scratch->seen[ids[i]]) continue;
+    if (ids[i] >= V || scratch->times[ids[i]]) continue;
     float *x = &logits[ids[i]];
     *x = *x < 0 ? *x * (float)penalty : *x / (float)penalty;
-    scratch->seen[ids[i]] = true;
+    scratch->times[ids[i]] = 1;
   }
   for (size_t i = 0; i < n; i++)
-    if (ids[i] < V) scratch->seen[ids[i]] = false;
+    if (ids[i] < V) scratch->times[ids[i]] = 0;
+}
+
+void sample_discourage(float *logits, size_t V, const uint32_t *ids, size_t n, double presence, double frequency,
+                       struct sampler_scratch *scratch) {
+  if (presence == 0 && frequency == 0) return;
+  for (size_t i = 0; i < n; i++)
+    if (ids[i] < V) scratch->times[ids[i]]++;
+  for (size_t i = 0; i < n; i++) {
+    if (ids[i] >= V || !scratch->times[ids[i]]) continue;
+    float *x = &logits[ids[i]];
+    *x = (float)((double)*x - presence - frequency * scratch->times[ids[i]]);
+    scratch->times[ids[i]] = 0;
+  }
 }
 
 // First the highest value, by lanes that compilers keep in vector registers, then where it first stands: a vocabulary

@@ -49,6 +49,11 @@ static size_t chosen(size_t option, size_t own) {
 
 static enum pare_status settle(const pare_model *m, const struct pare_generate_options *o, struct generation_config *c,
                                struct pare_error *err) {
+  if (o->presence_penalty != 0 || o->frequency_penalty != 0 || o->bias_count)
+    return error_set(err, PARE_USAGE,
+                     "%s: a presence penalty, a frequency penalty and a bias are for language models without beams, "
+                     "min-tokens and no-repeat-ngram",
+                     m->path);
   if (o->beams > GENERATION_MAX_BEAMS)
     return error_set(err, PARE_USAGE, "beams: expected 1 to %d, found %zu", GENERATION_MAX_BEAMS, o->beams);
   if (o->has_length_penalty && !(fabs(o->length_penalty) <= 1000))
@@ -166,7 +171,7 @@ static void move_streams(const struct search *s, struct text *t, const size_t *p
     }
     while (heirs[unused]) unused++;
     next[i] = t->slots[unused++];
-    decoder_copy(s->decoder, t->slots[parent], next[i]);
+    decoder_copy(s->decoder, t->slots[parent], next[i], decoder_length(s->decoder, t->slots[parent]));
   }
   memcpy(t->slots, next, N * sizeof *next);
 }
@@ -203,7 +208,8 @@ static enum pare_status advance_single(const struct search *s, struct text *t, s
 
 static enum pare_status run_steps(const struct search *s, struct text *texts, size_t n, size_t steps,
                                   struct pare_error *err) {
-  enum pare_status status = decoder_run(s->decoder, s->steps, steps, s->logits, err);
+  enum pare_status status = sample_go_on(s->o, err);
+  if (!status) status = decoder_run(s->decoder, s->steps, steps, s->logits, err);
   if (status) return status;
   if (s->c->beams > 1) pool_run(s->m->pool, log_softmax_row, (void *)s, steps);
   for (size_t i = 0; !status && i < n; i++) {

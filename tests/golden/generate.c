@@ -151,7 +151,7 @@ static void check_steps(const char *dir) {
   // Three streams at different places step together; stream 2 continues a copy of stream 0.
   read_in_pieces(d, 0, ids, N - 1, 7, logits);
   read_in_pieces(d, 1, ids, 3, 3, logits);
-  decoder_copy(d, 0, 2);
+  decoder_copy(d, 0, 2, N - 1);
   struct decoder_step steps[3] = {{.slot = 0, .ids = ids + N - 1, .len = 1},
                                   {.slot = 1, .ids = ids + 3, .len = 2},
                                   {.slot = 2, .ids = ids + N - 1, .len = 1}};

@@ -90,7 +90,29 @@ static void draws_are_those_of_a_sorted_list(void **state) {
   }
 }
 
+// Each id once and for each time it is there, whichever of the two is asked for; nothing is remembered.
+static void discouraged_ids(void **state) {
+  (void)state;
+  enum { V = 9 };
+  static const uint32_t ids[] = {2, 7, 2, 2, V, 0};
+  static const double presence[] = {0, 0.5, 0, -0.5}, frequency[] = {0, 0, 0.25, 0.25};
+  struct sampler_scratch *scratch;
+  struct pare_error err;
+  assert_int_equal(sampler_scratch_new(V, &scratch, &err), PARE_OK);
+  for (size_t i = 0; i < 8; i++) {
+    double p = presence[i % 4], q = frequency[i % 4];
+    float x[V] = {0};
+    sample_discourage(x, V, ids, 6, p, q, scratch);
+    for (size_t id = 0; id < V; id++) {
+      double want = id == 2 ? -p - 3 * q : id == 7 || id == 0 ? -p - q : 0;
+      assert_true((double)x[id] == want); // all of these are exact
+    }
+  }
+  sampler_scratch_free(scratch);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(draws_are_those_of_a_sorted_list)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(draws_are_those_of_a_sorted_list),
+                                     cmocka_unit_test(discouraged_ids)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
