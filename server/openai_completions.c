@@ -116,6 +116,8 @@ static void read_tokens(struct reading *r) {
   }
 }
 
+static const char not_here[] = "none, as the model is an encoder-decoder";
+
 static void read_options(struct reading *r) {
   struct fields *f = &r->f;
   struct pare_generate_options *o = &r->job->generate;
@@ -128,6 +130,9 @@ static void read_options(struct reading *r) {
   o->frequency_penalty = fields_number(f, "frequency_penalty", 0, -2, 2);
   inputs_stop(f, "stop", r->job);
   take_bias(f, r->job, pare_model_vocab_size(served_model(r->served)));
+  if (seq2seq && o->presence_penalty != 0) fields_fail(f, "presence_penalty", not_here);
+  if (seq2seq && o->frequency_penalty != 0) fields_fail(f, "frequency_penalty", not_here);
+  if (seq2seq && o->bias_count) fields_fail(f, "logit_bias", not_here);
   r->job->top_count = fields_size(f, "logprobs", 0, 0, TOP_MAX);
   r->job->logprobs = r->c.logprobs || r->c.best_of > r->c.n;
   r->job->score = r->c.logprobs && r->c.echo;

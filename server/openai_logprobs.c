@@ -38,6 +38,10 @@ static bool byte_level(const char *piece, struct buf *out) {
   return out->len > 0;
 }
 
+static bool whole_characters(const struct buf *bytes) {
+  return !bytes->len || utf8_first_bad(bytes->data, bytes->len) == bytes->len;
+}
+
 // What a token adds to a text, in bytes, whole characters or not.
 static void token_bytes(const pare_model *model, uint32_t id, struct buf *out) {
   const char *piece = pare_token_piece(model, id);
@@ -51,7 +55,7 @@ static void token_bytes(const pare_model *model, uint32_t id, struct buf *out) {
   // Other vocabularies may spell a text by chance as this one would; decoding tells: it agrees, or (a NUL ends it,
   // U+FFFD stands for what is no character) cannot.
   bool bytes = piece && byte_level(piece, out);
-  bool whole = bytes && utf8_first_bad(out->data, out->len) == out->len;
+  bool whole = bytes && whole_characters(out);
   bool agrees = whole ? len <= out->len && !memcmp(out->data, text, len) && (len == out->len || !out->data[len])
                       : strstr(text, "\xEF\xBF\xBD") != NULL;
   if (!bytes || !agrees) {
@@ -63,7 +67,7 @@ static void token_bytes(const pare_model *model, uint32_t id, struct buf *out) {
 
 static json_t *token_text(const struct buf *bytes) {
   if (!bytes->len) return json_string("");
-  if (utf8_first_bad(bytes->data, bytes->len) == bytes->len) return json_stringn(bytes->data, bytes->len);
+  if (whole_characters(bytes)) return json_stringn(bytes->data, bytes->len);
   struct buf name = {0};
   buf_puts(&name, "bytes:");
   for (size_t i = 0; i < bytes->len; i++) buf_printf(&name, "\\x%02x", (unsigned char)bytes->data[i]);
@@ -148,15 +152,17 @@ static void add_prompt(struct lists *l, const struct job_item *item, const char 
   }
 }
 
+// Ids of one character share its end, and so its beginning.
 static void add_answer(struct lists *l, const struct job_item *item, size_t from, size_t base) {
   const char *text = item->output ? item->output : "";
   size_t len = item->output_len, at = from ? item->ends[from - 1] : 0;
   if (at > len) at = len; // a stop string cut it
-  size_t offset = base + completion_characters(text, 0, at);
+  size_t offset = base + completion_characters(text, 0, at), begin = offset;
   for (size_t i = from; i < item->output_count; i++) {
     size_t end = item->ends[i] < len ? item->ends[i] : len;
     token_bytes(l->model, item->output_ids[i], &l->bytes);
-    add_token(l, item, item->tokens + i, begins(text, len, at, offset));
+    if (end > at || whole_characters(&l->bytes)) begin = offset;
+    add_token(l, item, item->tokens + i, begin);
     if (end <= at) continue;
     offset += completion_characters(text, at, end);
     at = end;

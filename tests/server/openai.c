@@ -120,6 +120,10 @@ static void encoder_decoder(void **state) {
   call_free(x);
   refused(world, completions, "{\"model\":\"org/titles\",\"prompt\":\"a\",\"logprobs\":1}", "logprobs", "log prob");
   refused(world, completions, "{\"model\":\"org/titles\",\"prompt\":[1,2]}", "prompt", "texts");
+  refused(world, completions, "{\"model\":\"org/titles\",\"prompt\":\"a\",\"presence_penalty\":1}", "presence_penalty",
+          "encoder-decoder");
+  refused(world, completions, "{\"model\":\"org/titles\",\"prompt\":\"a\",\"logit_bias\":{\"1\":1}}", "logit_bias",
+          "encoder-decoder");
 }
 
 // ---- mistakes -----------------------------------------------------------------------------------------------------
