@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "protocols.h"
+#include "state.h"
 
 struct served *oip_model(struct exchange *x) {
   struct served *s = exchange_model(x, x->params[0]);
@@ -42,14 +43,15 @@ static void live(struct exchange *x) {
   exchange_json(x, 200, json_pack("{s:b}", "live", 1));
 }
 
-// Ready to answer something: a model is there. The specification calls the key `live` in one place and `ready` in
-// another, so both are said.
+// Ready to answer something: a model is there, and the server is not ending. The specification calls the key `live` in
+// one place and `ready` in another, so both are said.
 static void ready(struct exchange *x) {
   struct served **all;
   size_t n = models_all(x->models, &all);
   for (size_t i = 0; i < n; i++) served_release(all[i]);
   free(all);
-  exchange_json(x, n ? 200 : 503, json_pack("{s:b, s:b}", "live", 1, "ready", n > 0));
+  bool yes = n > 0 && !(x->server && x->server->draining);
+  exchange_json(x, yes ? 200 : 503, json_pack("{s:b, s:b}", "live", 1, "ready", yes));
 }
 
 static void model_ready(struct exchange *x) {

@@ -71,8 +71,10 @@ static bool fill(struct exchange *x, struct fields *f, struct job *job) {
     fields_fail(f, "text_input", "a text");
     return false;
   }
-  job->items[0].text = (struct pare_text){.text = json_string_value(text), .len = json_string_length(text)};
-  return read_parameters(&p, job, g);
+  size_t len = json_string_length(text);
+  job->items[0].text = (struct pare_text){.text = job_strdup(job, json_string_value(text), len), .len = len};
+  if (!job->items[0].text.text) exchange_fail(x, 500, NULL, "out of memory");
+  return job->items[0].text.text && read_parameters(&p, job, g);
 }
 
 static void generate(struct exchange *x, bool stream, const struct answer *answer) {

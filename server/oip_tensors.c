@@ -189,6 +189,12 @@ static bool bad_element(struct exchange *x, const struct oip_input *in, size_t i
   return false;
 }
 
+static bool take_text(struct exchange *x, struct job *job, const char *text, size_t len, struct pare_text *out) {
+  *out = (struct pare_text){.text = job_strdup(job, text, len), .len = len};
+  if (!out->text) exchange_fail(x, 500, NULL, "out of memory");
+  return out->text != NULL;
+}
+
 static bool raw_texts(struct exchange *x, const struct oip_input *in, struct job *job, struct pare_text *out) {
   const unsigned char *p = in->raw;
   size_t left = in->raw_len;
@@ -197,11 +203,7 @@ static bool raw_texts(struct exchange *x, const struct oip_input *in, struct job
     if (left < 4 || len > left - 4) return bad_element(x, in, i, "longer than the bytes that are left");
     const char *text = (const char *)p + 4;
     if (utf8_first_bad(text, len) < len) return bad_element(x, in, i, "expected UTF-8");
-    out[i] = (struct pare_text){.text = job_strdup(job, text, len), .len = len};
-    if (!out[i].text) {
-      exchange_fail(x, 500, NULL, "out of memory");
-      return false;
-    }
+    if (!take_text(x, job, text, len, &out[i])) return false;
     p += 4 + len;
     left -= 4 + len;
   }
@@ -217,7 +219,7 @@ bool oip_input_texts(struct exchange *x, const struct oip_input *in, struct job 
   for (size_t i = 0; i < in->count; i++) {
     const json_t *text = element(in, i);
     if (!json_is_string(text)) return bad_element(x, in, i, "expected a text");
-    out[i] = (struct pare_text){.text = json_string_value(text), .len = json_string_length(text)};
+    if (!take_text(x, job, json_string_value(text), json_string_length(text), &out[i])) return false;
   }
   return true;
 }

@@ -29,7 +29,7 @@ struct oip_inputs {
 bool oip_inputs_read(struct exchange *x, struct oip_inputs *out);
 const struct oip_input *oip_input_find(const struct oip_inputs *inputs, const char *name); // NULL: not given
 
-// Elements of a BYTES tensor, out (count): borrowed from the JSON, or copied to the job. False: answered.
+// Elements of a BYTES tensor, out (count), copied to the job, which may outlive the request. False: answered.
 bool oip_input_texts(struct exchange *x, const struct oip_input *in, struct job *job, struct pare_text *out);
 // Elements of an INT32 or INT64 tensor, out (count). False: answered.
 bool oip_input_ints(struct exchange *x, const struct oip_input *in, int64_t *out);
