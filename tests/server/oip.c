@@ -120,6 +120,35 @@ static void what_generation_is_asked(void **state) {
   free_exchange(x);
 }
 
+// An encoder-decoder follows its own configuration where nothing is said; who draws, searches with no beams.
+static void what_an_encoder_decoder_is_asked(void **state) {
+  (void)state;
+  load_model("titles", TEST_DIR "/golden/data/models/bart");
+  struct exchange *x = ask("POST", generate, "titles", "{\"text_input\": \"a\", \"parameters\": {\"details\": true}}");
+  struct job *job = expect_job(x);
+  assert_int_equal(job->generate.max_tokens, 0);
+  assert_int_equal(job->generate.beams, 0);
+  assert_false(job->logprobs);
+  job->items[0].output = strdup("x");
+  job->items[0].output_len = 1;
+  job->items[0].output_ids = calloc(1, sizeof(uint32_t));
+  job->items[0].output_ids[0] = 5;
+  job->items[0].output_count = 1;
+  job->items[0].finish = PARE_FINISH_EOS;
+  x->answer->whole(x);
+  json_t *answer = answer_json(x), *details = json_object_get(answer, "details");
+  assert_string_equal(json_string_value(json_object_get(details, "finish_reason")), "eos_token");
+  assert_true(json_is_null(json_object_get(json_array_get(json_object_get(details, "logprobs"), 0), "logprob")));
+  json_decref(answer);
+  free_exchange(x);
+  x = ask("POST", generate, "titles",
+          "{\"text_input\": \"a\", \"parameters\": {\"max_tokens\": 5, \"temperature\": 1}}");
+  assert_int_equal(expect_job(x)->generate.max_tokens, 5);
+  assert_int_equal(x->job->generate.beams, 1);
+  free_exchange(x);
+  models_unload(models, "titles", NULL);
+}
+
 static void generation_refuses(void **state) {
   (void)state;
   expect_refusal(ask("POST", generate, "news", ""), 422, "found none");
@@ -341,6 +370,7 @@ int main(void) {
       cmocka_unit_test(loading_and_unloading),
       cmocka_unit_test(a_model_that_does_not_open),
       cmocka_unit_test(promotion_and_rollback),
+      cmocka_unit_test(what_an_encoder_decoder_is_asked),
       cmocka_unit_test(nothing_is_served),
   };
   return cmocka_run_group_tests(tests, open_all, close_models);

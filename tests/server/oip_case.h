@@ -8,43 +8,12 @@
 #include <string.h>
 
 #include "protocols.h"
+#include "rollout_doubles.h"
 
 static struct models *models;
 static pare_engine *engine;
 static struct serve_config config = {.limits = {.texts = 8, .max_tokens = 64, .timeout_ms = 60000}};
 static const char *binary_header; // value of Inference-Header-Content-Length, or NULL
-
-// ---- doubles, until the parts themselves are there -----------------------------------------------------------------
-#pragma weak variant_name
-#pragma weak rollout_new
-#pragma weak rollout_free
-#pragma weak rollout_set
-#pragma weak rollout_trip
-#pragma weak rollout_state
-struct rollout {
-  enum variant active;
-};
-const char *variant_name(enum variant v) {
-  return v == VARIANT_ORIGINAL ? "original" : "quantized";
-}
-struct rollout *rollout_new(const struct rollout_config *c, const char *model, const char *scheme,
-                            struct metrics *metrics, const struct rollout_sink *sink) {
-  (void)c, (void)model, (void)scheme, (void)metrics, (void)sink;
-  return calloc(1, sizeof(struct rollout));
-}
-void rollout_free(struct rollout *r) {
-  free(r);
-}
-void rollout_set(struct rollout *r, enum variant v) {
-  r->active = v;
-}
-void rollout_trip(struct rollout *r, enum rollout_reason reason, json_t *evidence) {
-  (void)r, (void)reason;
-  json_decref(evidence);
-}
-json_t *rollout_state(struct rollout *r) {
-  return json_pack("{s:s}", "active", variant_name(r->active));
-}
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
@@ -126,7 +95,7 @@ static inline const char *answer_header(const struct exchange *x, const char *na
 static void load_model(const char *name, const char *folder) {
   struct pare_error err = {0};
   char path[512];
-  snprintf(path, sizeof path, PROJECT_DIR "/models/%s", folder);
+  snprintf(path, sizeof path, *folder == '/' ? "%s" : PROJECT_DIR "/models/%s", folder);
   struct serve_model_config c = {.name = (char *)name, .path = path};
   if (models_load(models, &c, &err)) fail_msg("%s", err.text);
 }

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <unistd.h>
 // after the standard headers, as cmocka asks
 #include <cmocka.h>
 
@@ -452,13 +453,85 @@ static void raw_refused(void **state) {
   binary_header = NULL;
 }
 
+// ---- embeddings -----------------------------------------------------------------------------------------------------
+
+static char encoder[] = "/tmp/oip-encoder-XXXXXX";
+
+// The golden BERT without its head.
+static void make_encoder(void) {
+  const char from[] = TEST_DIR "/golden/data/models/bert";
+  char path[512], target[512];
+  assert_non_null(mkdtemp(encoder));
+  snprintf(path, sizeof path, "%s/config.json", from);
+  json_t *c = json_load_file(path, 0, NULL);
+  json_object_set_new(c, "architectures", json_pack("[s]", "BertModel"));
+  snprintf(path, sizeof path, "%s/config.json", encoder);
+  assert_int_equal(json_dump_file(c, path, 0), 0);
+  json_decref(c);
+  snprintf(target, sizeof target, "%s/model.safetensors", from);
+  snprintf(path, sizeof path, "%s/model.safetensors", encoder);
+  assert_int_equal(symlink(target, path), 0);
+}
+
+static void remove_encoder(void) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/config.json", encoder);
+  unlink(path);
+  snprintf(path, sizeof path, "%s/model.safetensors", encoder);
+  unlink(path);
+  rmdir(encoder);
+}
+
+static void embeddings(void **state) {
+  (void)state;
+  struct exchange *x = ask("GET", "/v2/models/{*}", "encoder", NULL);
+  json_t *answer = answer_json(x),
+         *expected = json_loads("[{\"name\": \"embedding\", \"datatype\": \"FP32\", \"shape\": [-1, 36]}]", 0, NULL);
+  assert_true(json_equal(json_object_get(answer, "outputs"), expected));
+  json_decref(expected);
+  json_decref(answer);
+  free_exchange(x);
+  x = ask("POST", infer, "encoder", "{\"inputs\": [" TEXTS("[2]", "[\"a\", \"b\"]") "]}");
+  struct job *job = expect_job(x);
+  assert_int_equal(job->op, JOB_EMBED);
+  assert_false(job->raw);
+  for (size_t i = 0; i < 2; i++) {
+    job->items[i].vector = job_alloc(job, 36 * sizeof(float));
+    for (size_t k = 0; k < 36; k++) job->items[i].vector[k] = (float)(100 * i + k) / 8;
+  }
+  x->answer->whole(x);
+  answer = answer_json(x);
+  const json_t *out = json_array_get(json_object_get(answer, "outputs"), 0), *data = json_object_get(out, "data");
+  assert_int_equal(json_array_size(json_object_get(answer, "outputs")), 1);
+  assert_string_equal(json_string_value(json_object_get(out, "name")), "embedding");
+  assert_int_equal(json_integer_value(json_array_get(json_object_get(out, "shape"), 1)), 36);
+  assert_int_equal(json_array_size(data), 72);
+  assert_true(json_real_value(json_array_get(data, 35)) == 4.375);
+  assert_true(json_real_value(json_array_get(data, 36)) == 12.5);
+  json_decref(answer);
+  free_exchange(x);
+  x = ask("POST", infer, "encoder",
+          "{\"inputs\": [" IDS("input_ids", "[1,1]", "[42]") "], \"parameters\": {\"normalize\": false}}");
+  assert_true(expect_job(x)->raw);
+  free_exchange(x);
+  expect_refusal(ask("POST", infer, "encoder", ONE ", \"outputs\": [{\"name\": \"logits\"}]}"), 400,
+                 "expected embedding, found logits");
+}
+
 static int open_all(void **state) {
   if (open_models(state)) return -1;
+  make_encoder();
+  load_model("encoder", encoder);
   load_model("sentiment", "sentiment-linear");
   load_model("intent", "intent-linear");
   load_model("nli", "nli-minilm");
   load_model("news", "news-gpt2");
   return 0;
+}
+
+static int close_all(void **state) {
+  remove_encoder();
+  return close_models(state);
 }
 
 int main(void) {
@@ -478,6 +551,7 @@ int main(void) {
       cmocka_unit_test(some_outputs_raw),
       cmocka_unit_test(raw_ids),
       cmocka_unit_test(raw_refused),
+      cmocka_unit_test(embeddings),
   };
-  return cmocka_run_group_tests(tests, open_all, close_models);
+  return cmocka_run_group_tests(tests, open_all, close_all);
 }
