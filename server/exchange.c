@@ -69,7 +69,8 @@ void exchange_fail(struct exchange *x, unsigned status, const char *param, const
   }
   buf_free(&x->out);
   x->out = (struct buf){0};
-  bool plain = x->route && x->route->style == ERROR_PLAIN;
+  bool plain = x->route && x->route->style != ERROR_OPENAI;
+  if (status == 400 && x->route && x->route->style == ERROR_GENERATE) status = 422;
   json_t *error = plain ? json_pack("{s:o}", "error", message)
                         : json_pack("{s:{s:o, s:s, s:s?, s:i}}", "error", "message", message, "type",
                                     error_type(status), "param", param, "code", (int)status);
@@ -114,7 +115,9 @@ void exchange_fail_job(struct exchange *x) {
     case JOB_DEADLINE: exchange_fail(x, 504, NULL, "not answered in time"); return;
     case JOB_CANCELLED: exchange_fail(x, 499, NULL, "the client left"); return;
     case JOB_SHUT_DOWN: exchange_fail(x, 503, NULL, "the server is shutting down"); return;
-    case JOB_BROKEN: exchange_fail(x, 500, NULL, "%s", text); return;
+    case JOB_BROKEN:
+      exchange_fail(x, x->route && x->route->style == ERROR_GENERATE ? 424 : 500, NULL, "%s", text);
+      return;
   }
 }
 

@@ -12,8 +12,9 @@
 
 struct exchange;
 
-// How errors look: {"error": {"message", "type", "param", "code"}}, {"error": "..."}.
-enum error_style { ERROR_OPENAI, ERROR_PLAIN };
+// How errors look: {"error": {"message", "type", "param", "code"}}, {"error": "..."}; the same with 422 for what is the
+// client's to mend and 424 for a model that failed.
+enum error_style { ERROR_OPENAI, ERROR_PLAIN, ERROR_GENERATE };
 
 // One address. Patterns: "/v2/models/{}/infer"; {} stands for one part of the path, {*} for one or more (model names
 // may hold a slash); what they stand for, percent-decoded, comes in params.

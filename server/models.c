@@ -11,6 +11,8 @@
 
 struct kept_config {
   struct serve_model_config config;
+  unsigned load; // of this name, from 1
+  struct pare_error error;
   struct kept_config *next;
 };
 
@@ -20,7 +22,6 @@ struct models {
   struct served **list;
   size_t count;
   struct kept_config *configs; // the newest first
-  unsigned versions;
 };
 
 // ---- configurations -----------------------------------------------------------------------------------------------
@@ -39,7 +40,13 @@ static char *copy(const char *text, bool *ok) {
   return out;
 }
 
-static const struct serve_model_config *keep_config(struct models *m, const struct serve_model_config *from) {
+static struct kept_config *newest(const struct models *m, const char *name) {
+  struct kept_config *k = m->configs;
+  while (k && strcmp(k->config.name, name)) k = k->next;
+  return k;
+}
+
+static struct kept_config *keep_config(struct models *m, const struct serve_model_config *from) {
   struct kept_config *k = calloc(1, sizeof *k);
   if (!k) return NULL;
   bool ok = true;
@@ -53,19 +60,37 @@ static const struct serve_model_config *keep_config(struct models *m, const stru
     return NULL;
   }
   pthread_mutex_lock(&m->lock);
+  const struct kept_config *before = newest(m, from->name);
+  k->load = before ? before->load + 1 : 1;
   k->next = m->configs;
   m->configs = k;
   pthread_mutex_unlock(&m->lock);
-  return &k->config;
+  return k;
 }
 
 const struct serve_model_config *models_config(struct models *m, const char *name) {
-  const struct serve_model_config *found = NULL;
   pthread_mutex_lock(&m->lock);
-  for (const struct kept_config *k = m->configs; k && !found; k = k->next)
-    if (!strcmp(k->config.name, name)) found = &k->config;
+  const struct kept_config *found = newest(m, name);
   pthread_mutex_unlock(&m->lock);
-  return found;
+  return found ? &found->config : NULL;
+}
+
+size_t models_known(struct models *m, struct known_model **out) {
+  size_t n = 0, at;
+  pthread_mutex_lock(&m->lock);
+  for (const struct kept_config *k = m->configs; k; k = k->next) n += k->load == 1;
+  *out = n ? calloc(n, sizeof **out) : NULL;
+  if (!*out) n = 0;
+  at = n;
+  for (const struct kept_config *k = m->configs; k && at; k = k->next) {
+    if (k->load != 1) continue;
+    const struct kept_config *last = newest(m, k->config.name);
+    struct known_model *known = &(*out)[--at];
+    known->config = &last->config;
+    snprintf(known->error, sizeof known->error, "%s", last->error.text);
+  }
+  pthread_mutex_unlock(&m->lock);
+  return n;
 }
 
 // ---- one entry ----------------------------------------------------------------------------------------------------
@@ -232,13 +257,20 @@ static size_t place_of(const struct models *m, const char *name) {
 
 enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
   struct served *s, *old = NULL;
-  const struct serve_model_config *kept = keep_config(m, config);
+  struct kept_config *kept = keep_config(m, config);
   if (!kept) return error_no_memory(err);
-  enum pare_status status = served_open(m, kept, &s, err);
-  if (status) return status;
+  struct pare_error why = {0};
+  enum pare_status status = served_open(m, &kept->config, &s, &why);
+  if (status) {
+    pthread_mutex_lock(&m->lock);
+    kept->error = why;
+    pthread_mutex_unlock(&m->lock);
+    if (err) *err = why;
+    return status;
+  }
   if (m->hooks.opened) m->hooks.opened(m->hooks.context, s);
   pthread_mutex_lock(&m->lock);
-  s->version = ++m->versions;
+  s->version = kept->load;
   size_t i = place_of(m, s->name);
   if (i < m->count) {
     old = m->list[i];

@@ -67,6 +67,12 @@ enum pare_status models_load(struct models *m, const struct serve_model_config *
 enum pare_status models_unload(struct models *m, const char *name, struct pare_error *err);
 // The configuration of a name that is or was here, a pointer that holds until models_free; NULL: never heard of.
 const struct serve_model_config *models_config(struct models *m, const char *name);
+// Every name that is or was here, the oldest first; *out to be freed with free(). 0 and NULL: none.
+struct known_model {
+  const struct serve_model_config *config; // as models_config
+  char error[512];                         // of its last load; "" when that went well
+};
+size_t models_known(struct models *m, struct known_model **out);
 // Opens the form unless it is open. One caller at a time does the work, others wait for it.
 enum pare_status served_open_form(struct served *s, enum variant v, struct pare_error *err);
 
