@@ -32,7 +32,7 @@ static const struct command commands[] = {
     {"report", cmd_report, "the reports of a record once more, or a check of one"},
     {"bench", cmd_bench, "latency and throughput by batch and length"},
     {"serve", NULL, "REST server"},
-    {"load", NULL, "load generator for a running server"},
+    {"load", cmd_load, "load generator for a running server"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
