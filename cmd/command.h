@@ -26,6 +26,7 @@ enum pare_status cmd_compare(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_report(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_bench(int argc, char **argv, struct pare_error *err);
 enum pare_status cmd_serve(int argc, char **argv, struct pare_error *err);
+enum pare_status cmd_load(int argc, char **argv, struct pare_error *err);
 
 // ---- models (resolve.c) ----
 // The folders shipped models are looked up in: $PARE_MODELS (several, separated by ':'), models/ beside the program's

@@ -33,7 +33,7 @@ static const struct command commands[] = {
     {"report", cmd_report, "the reports of a record once more, or a check of one"},
     {"bench", cmd_bench, "latency and throughput by batch and length"},
     {"serve", cmd_serve, "REST server: the models over HTTP, the original behind the quantized one"},
-    {"load", NULL, "load generator for a running server"},
+    {"load", cmd_load, "load generator for a running server"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

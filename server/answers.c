@@ -38,6 +38,7 @@ void answer_key(const struct job *job, const struct job_item *item, enum variant
   const struct pare_classify_options *c = &job->classify;
   const size_t kind[] = {job->served->version, v, job->op, job->raw, c->multi_label, c->max_tokens, item->ids != NULL};
   out->len = 0;
+  add_bytes(out, job->served->name, strlen(job->served->name));
   buf_add(out, (const char *)kind, sizeof kind);
   add_strings(out, c->labels, c->label_count);
   add_bytes(out, c->template_text ? c->template_text : "", c->template_text ? strlen(c->template_text) : 0);

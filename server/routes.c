@@ -63,6 +63,12 @@ const struct route *route_find(const struct route_list *lists, size_t count, con
 }
 
 const struct route_list all_routes[] = {
+    {completions_routes, &completions_route_count},
+    {classify_routes, &classify_route_count},
+    {hf_routes, &hf_route_count},
+    {embeddings_routes, &embeddings_route_count},
+    {oip_routes, &oip_route_count},
+    {openai_models_routes, &openai_models_route_count},
     {system_routes, &system_route_count},
 };
 const size_t all_route_lists = sizeof all_routes / sizeof all_routes[0];

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/latency.h"
+
 // Newton's method on the normal distribution function from z = 0. For p > 1/2 the function is concave right of 0, so
 // every step lands left of the root and the iteration climbs to it; the other half follows by symmetry.
 double stats_normal_quantile(double p) {
@@ -147,8 +149,7 @@ double stats_median_sorted(const double *x, size_t n) {
 }
 
 size_t stats_percentile_runs(double p) {
-  assert(p > 0 && p < 1);
-  return (size_t)ceil(log(0.05) / log(p));
+  return latency_percentile_needs(p);
 }
 
 struct stats_interval stats_percentile_bounds(const double *x, size_t n, double p, double ci) {

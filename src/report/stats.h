@@ -59,8 +59,7 @@ void stats_sort(double *x, size_t n);                                           
 double stats_median_sorted(const double *x, size_t n);                           // n >= 1
 // Linear interpolation between order statistics, position p (n - 1), as numpy.percentile does. 0 <= p <= 1, n >= 1.
 double stats_percentile_sorted(const double *x, size_t n, double p);
-// Fewest runs for which percentile p says anything: the largest of n runs must exceed the true percentile with
-// probability above 95 %, 1 - p^n > 0.95. p90: 29 (1 - 0.9^29 = 0.953), p95: 59 (0.9515), p99: 299 (0.9505).
+// Fewest runs for which percentile p says anything: the rule of latency_percentile_needs (base/latency.h), 299 for p99.
 size_t stats_percentile_runs(double p);
 // Bounds of the true percentile by order statistics, distribution free (binomial), each bound one-sided at level ci:
 // P[true <= high] >= ci and P[true >= low] >= ci. A bound the sample cannot give is -INFINITY or INFINITY.
