@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/rng.h"
 #include "base/size.h"
 #include "load.h"
@@ -89,7 +90,7 @@ static enum pare_status find_kind(const struct load_request_options *o, const ch
   }
   if (o->kind && *out) return PARE_OK;
   if (o->kind) {
-    const char *near = args_nearest(o->kind, kinds, KIND_COUNT, kind_name);
+    const char *near = nearest_name(o->kind, kinds, KIND_COUNT, kind_name);
     return error_set(err, PARE_USAGE, "--kind: expected classify, hf, infer, completions or generate, found '%s'%s%s",
                      o->kind, near ? "; did you mean " : "", near ? near : "");
   }

@@ -44,6 +44,7 @@ typedef struct pare_generator pare_generator;
 struct pare_generator_options {
   size_t streams;     // most at once; 0: 8
   size_t step_tokens; // most tokens a step reads, all streams together: long prompts are read over several; 0: 256
+  bool alone;         // computes on the calling thread and leaves the engine's others to other sessions
   bool reuse;         // a prompt that begins as an earlier one did takes over the keys and values of the beginning
 };
 // options may be NULL: zeroes. PARE_USAGE when the model is not a language model that generates.

@@ -41,7 +41,7 @@ static bool check_ids(struct fields *f, const char *key, const struct inputs *in
   return false;
 }
 
-bool inputs_read(struct fields *f, const char *key, const struct served *s, size_t limit, size_t longest,
+bool inputs_of_body(struct fields *f, const char *key, const struct served *s, size_t limit, size_t longest,
                  struct inputs *out) {
   json_t *value = fields_any(f, key), *first = json_is_array(value) ? json_array_get(value, 0) : NULL;
   *out = (struct inputs){.value = value, .many = first && !json_is_integer(first)};

@@ -91,7 +91,7 @@ static void read_counts(struct reading *r) {
 static void read_prompts(struct reading *r) {
   struct fields *f = &r->f;
   size_t texts = f->x->config->limits.texts;
-  inputs_read(f, "prompt", r->served, texts, pare_model_max_tokens(served_model(r->served)), &r->prompts);
+  inputs_of_body(f, "prompt", r->served, texts, pare_model_max_tokens(served_model(r->served)), &r->prompts);
   if (f->ok && r->prompts.count * r->c.best_of > texts) {
     exchange_fail(f->x, 400, "prompt", "prompt: expected at most %zu answers in one request, found %zu prompts of %zu",
                   texts, r->prompts.count, r->c.best_of);

@@ -52,7 +52,7 @@ static void handle(struct exchange *x) {
     f.ok = false;
   }
   read_format(&f, &e, pare_model_output_width(model));
-  inputs_read(&f, "input", s, x->config->limits.texts, pare_model_max_tokens(model), &in);
+  inputs_of_body(&f, "input", s, x->config->limits.texts, pare_model_max_tokens(model), &in);
   struct job *job = f.ok ? make_job(&f, s, &in, &e) : NULL;
   served_release(s);
   if (job) exchange_submit(x, job, &embedding_answer);

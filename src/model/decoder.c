@@ -71,6 +71,10 @@ enum pare_status decoder_open_sized(pare_model *m, const struct decoder_size *si
   return PARE_OK;
 }
 
+void decoder_leave_pool(struct decoder *d) {
+  d->ctx.pool = NULL;
+}
+
 void decoder_close(struct decoder *d) {
   if (!d) return;
   arena_free(&d->arena);

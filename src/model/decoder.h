@@ -29,7 +29,8 @@ size_t decoder_stream_bytes(const pare_model *m, size_t positions);
 // in one step, all streams together. PARE_USAGE when the model is not a decoder language model.
 enum pare_status decoder_open(pare_model *m, size_t slots, size_t positions, size_t step_tokens, struct decoder **out,
                               struct pare_error *err);
-void decoder_close(struct decoder *d); // accepts NULL
+void decoder_leave_pool(struct decoder *d); // from now on it computes on the calling thread
+void decoder_close(struct decoder *d);      // accepts NULL
 size_t decoder_positions(const struct decoder *d);
 size_t decoder_length(const struct decoder *d, size_t slot); // tokens the stream has read
 void decoder_reset(struct decoder *d, size_t slot);

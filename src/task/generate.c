@@ -102,7 +102,9 @@ static enum pare_status run_streams(pare_model *m, const struct pare_text *promp
                                     struct pare_error *err) {
   struct run r = {.m = m, .o = o, .prompts = prompts, .n = n, .out = out};
   struct pare_generator_options options = {
-      .streams = size_max(1, size_min(size_min(n, GROUP), DECODER_MAX_TOKENS / m->config.P)), .reuse = true};
+      .streams = size_max(1, size_min(size_min(n, GROUP), DECODER_MAX_TOKENS / m->config.P)),
+      .alone = o->alone,
+      .reuse = true};
   size_t live;
   enum pare_status s = generator_open(m, &options, &r.generator, err);
   while (!s && (r.begun < n || r.live_count)) {

@@ -76,6 +76,7 @@ enum pare_status generator_open(pare_model *m, const struct pare_generator_optio
   g->score_rows = size_min(g->freely ? g->step_tokens : g->positions, SCORE_BYTES / (m->config.V * sizeof(float)));
   g->score_rows = size_max(1, g->score_rows);
   enum pare_status s = decoder_open(m, g->count, g->positions, step_tokens, &g->decoder, err);
+  if (!s && options && options->alone) decoder_leave_pool(g->decoder);
   if (!s) s = generation_config_load(m, &g->config, err);
   if (!s) s = take_memory(g, err);
   if (s) {

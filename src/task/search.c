@@ -211,7 +211,7 @@ static enum pare_status run_steps(const struct search *s, struct text *texts, si
   enum pare_status status = sample_go_on(s->o, err);
   if (!status) status = decoder_run(s->decoder, s->steps, steps, s->logits, err);
   if (status) return status;
-  if (s->c->beams > 1) pool_run(s->m->pool, log_softmax_row, (void *)s, steps);
+  if (s->c->beams > 1) pool_run(s->o->alone ? NULL : s->m->pool, log_softmax_row, (void *)s, steps);
   for (size_t i = 0; !status && i < n; i++) {
     struct text *t = &texts[i];
     if (t->done) continue;
@@ -341,7 +341,9 @@ static enum pare_status open_decoder(struct search *s, size_t n, size_t *group, 
   if (size_mul(rows, V, &values)) s->logits = calloc(values, sizeof *s->logits);
   if (!s->steps || !s->sums || !s->row || !s->logits) return error_no_memory(err);
   enum pare_status status = sampler_scratch_new(V, &s->scratch, err);
-  return status ? status : decoder_open_sized(s->m, &size, &s->decoder, err);
+  if (!status) status = decoder_open_sized(s->m, &size, &s->decoder, err);
+  if (!status && s->o->alone) decoder_leave_pool(s->decoder);
+  return status;
 }
 
 enum pare_status search_run(pare_model *m, const struct pare_text *texts, size_t n,
