@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static enum pare_status find(void *context, const char *name, char **path, struct pare_error *err) {
   (void)context;
+  (void)err;
   *path = strdup(name);
   return *path ? PARE_OK : PARE_BUG;
 }
