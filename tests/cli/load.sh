@@ -139,6 +139,8 @@ lines 1
 holds '.max_rate_under_slo == 400 and (.max_rate_under_slo_reason | test("--max-rate"))'
 holds '.slo == {"p99_ms": 60000, "max_error_rate": 0.001} and (.trials | length == 2 and all(.meets and .requests >= 299))'
 holds '.trials[1].check and (.trials[0].check | not) and .rate.asked == 400'
+expect 0 load "$at/ok" --find-rate --p99-ms 60000 --rate 400 --max-rate 400 --duration 0.5 --warmup 0
+prints 'rate /s' holds '(check)' '400 requests per second keep P99 <= 60000 ms' 'no higher rate was tried'
 expect 0 load "$at/delay/30" --find-rate --p99-ms 20 --rate 50 --warmup 0 --duration 0.1 --json
 holds '.max_rate_under_slo == null and (.max_rate_under_slo_reason | test("longer than the limit")) and .trials == []'
 holds '.service_ms.min >= 30 and .requests == 10 and .mode == "closed"'
