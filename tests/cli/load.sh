@@ -49,6 +49,12 @@ holds '.lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
 expect 0 load "$at/ok" --clients 2 --requests 10 --warmup 0
 prints 'closed loop, 2 clients' '10 requests'
 
+# A connection that the server gave up in between is opened anew.
+expect 0 load "$at/rude" --clients 4 --requests 100 --warmup 0 --json
+holds '.requests == 100 and .status == {"200": 100}'
+expect 0 load "$at/rude" --rate 100 --duration 0.3 $even
+holds '.requests == 30 and .status == {"200": 30}'
+
 # Times: a delay is in every latency; behind a single busy connection it counts from the schedule.
 expect 0 load "$at/delay/50" --rate 100 --duration 0.2 $even
 holds '.requests == 20 and .latency_ms.min >= 50 and .service_ms.min >= 50'
