@@ -90,8 +90,17 @@ struct load_plan {
   struct pare_progress progress;
 };
 
-enum load_error { LOAD_CONNECT, LOAD_TIMEOUT, LOAD_HTTP_4XX, LOAD_HTTP_429, LOAD_HTTP_5XX, LOAD_UNSENT, LOAD_OTHER };
-enum { LOAD_ERRORS = LOAD_OTHER + 1, LOAD_STATUS_END = 600, LOAD_REASON_BYTES = 240 };
+enum load_error {
+  LOAD_CONNECT,
+  LOAD_TIMEOUT,
+  LOAD_HTTP_4XX,
+  LOAD_HTTP_429,
+  LOAD_HTTP_5XX,
+  LOAD_UNSENT,
+  LOAD_OTHER,
+  LOAD_ERRORS // their count; of an answer: none of them, it is good
+};
+enum { LOAD_STATUS_END = 600, LOAD_REASON_BYTES = 240 };
 extern const char *const load_error_names[LOAD_ERRORS];
 
 // Of the requests whose scheduled time lay between the warm-up and the end. latency runs from the scheduled time, the

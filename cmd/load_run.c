@@ -80,7 +80,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
   return len;
 }
 
-// LOAD_ERRORS: none, the answer is good.
 static enum load_error judge(const struct slot *s, CURLcode code, long status) {
   if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) return LOAD_CONNECT;
   if (code == CURLE_OPERATION_TIMEDOUT) return LOAD_TIMEOUT;
@@ -269,8 +268,7 @@ static void loop(struct load_engine *e) {
     report(e, now);
     bool idle = e->free_count == e->slot_count;
     if (e->io.interrupted || now >= drained_ns || (idle && schedule_ended(e, now))) return;
-    if (!(has_room(e) && !schedule_ended(e, now) && (e->plan->rate == 0 ? e->hold_ns : e->next_ns) <= now))
-      load_io_wait(&e->io, next_wake(e, now, drained_ns));
+    load_io_wait(&e->io, next_wake(e, now, drained_ns)); // also when more is due: the other sockets have their turn
   }
 }
 

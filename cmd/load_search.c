@@ -108,6 +108,7 @@ static const char *hopeless(struct search *s) {
   plan.rate = plan.warmup_s = 0;
   plan.connections = 1;
   plan.requests = 10;
+  plan.duration_s = (double)plan.timeout_ms * 1e-3; // one of them at least
   load_engine_run(s->engine, &plan, s->result);
   if (load_engine_interrupted(s->engine)) return "interrupted";
   if (s->result->good == 0) return "not one of the first requests was answered as it should be";

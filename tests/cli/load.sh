@@ -49,6 +49,12 @@ holds '.lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
 expect 0 load "$at/ok" --clients 2 --requests 10 --warmup 0
 prints 'closed loop, 2 clients' '10 requests'
 
+# A connection that the server gave up in between is opened anew.
+expect 0 load "$at/rude" --clients 4 --requests 100 --warmup 0 --json
+holds '.requests == 100 and .status == {"200": 100}'
+expect 0 load "$at/rude" --rate 100 --duration 0.3 $even
+holds '.requests == 30 and .status == {"200": 30}'
+
 # Times: a delay is in every latency; behind a single busy connection it counts from the schedule.
 expect 0 load "$at/delay/50" --rate 100 --duration 0.2 $even
 holds '.requests == 20 and .latency_ms.min >= 50 and .service_ms.min >= 50'
@@ -139,6 +145,8 @@ lines 1
 holds '.max_rate_under_slo == 400 and (.max_rate_under_slo_reason | test("--max-rate"))'
 holds '.slo == {"p99_ms": 60000, "max_error_rate": 0.001} and (.trials | length == 2 and all(.meets and .requests >= 299))'
 holds '.trials[1].check and (.trials[0].check | not) and .rate.asked == 400'
+expect 0 load "$at/ok" --find-rate --p99-ms 60000 --rate 400 --max-rate 400 --duration 0.5 --warmup 0
+prints 'rate /s' holds '(check)' '400 requests per second keep P99 <= 60000 ms' 'no higher rate was tried'
 expect 0 load "$at/delay/30" --find-rate --p99-ms 20 --rate 50 --warmup 0 --duration 0.1 --json
 holds '.max_rate_under_slo == null and (.max_rate_under_slo_reason | test("longer than the limit")) and .trials == []'
 holds '.service_ms.min >= 30 and .requests == 10 and .mode == "closed"'

@@ -37,6 +37,9 @@ check_help compare --schemes --data --report --output --markdown --samples --gat
 check_help serve '-c, --config' --listen --api-key --original --no-cache --print-config --check-config
 check_help bench --batch --length --iterations --against --seed --labels --template --multi-label --max-tokens \
   --data --text-column --limit --generate --prompt --streams
+check_help load --rate --arrivals --connections --clients --warmup --duration --requests --timeout --data --text-column \
+  --limit --shuffle --kind --model --max-tokens --stream --body --header --api-key --find-rate --p99-ms --max-error-rate \
+  --max-rate --histogram --seed --remote
 
 # 64: wrong arguments, with the nearest right one.
 expect 64 clasify
@@ -165,7 +168,7 @@ expect 66 compare agnews-gpt2 --schemes int8 --data "$agnews_csv" --gate none.ya
 says none.yaml
 
 # 69: named by the documentation, not here.
-for command in tune load; do
+for command in tune; do
   expect 69 "$command"
   says "$command is not built yet"
   expect 69 "$command" agnews-gpt2 --some-option

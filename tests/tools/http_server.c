@@ -6,6 +6,7 @@
 //   /serial/MS        answers one request at a time over all connections, MS each: capacity 1000 / MS per second
 //   /close            closes the connection instead of answering
 //   /last             answers, then closes the connection
+//   /rude             answers, then closes the connection without having said so
 //   /hang             never answers
 //   /sse/N/MS         N events of text, MS between them, then the usage (2 N tokens) and [DONE]
 //   /sse-error        one event of text, then an error
@@ -97,6 +98,8 @@ static bool serve(int fd, const struct request *r) {
     return false;
   } else if (strcmp(r->path, "/last") == 0) {
     return answer(fd, 200, "Connection: close\r\n", "{}") && false;
+  } else if (strcmp(r->path, "/rude") == 0) {
+    return answer(fd, 200, "", "{}") && false;
   } else if (strcmp(r->path, "/hang") == 0) {
     char unread;
     return recv(fd, &unread, 1, 0) > 0 && false;
