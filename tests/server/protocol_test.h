@@ -16,24 +16,7 @@
 #include <cmocka.h>
 
 #include "protocols.h"
-
-// A rollout decides nothing here.
-struct rollout {
-  int nothing;
-};
-__attribute__((weak)) struct rollout *rollout_new(const struct rollout_config *config, const char *model,
-                                                  const char *scheme, struct metrics *metrics,
-                                                  const struct rollout_sink *sink) {
-  (void)config, (void)model, (void)scheme, (void)metrics, (void)sink;
-  return calloc(1, sizeof(struct rollout));
-}
-__attribute__((weak)) void rollout_free(struct rollout *r) {
-  free(r);
-}
-__attribute__((weak)) void rollout_trip(struct rollout *r, enum rollout_reason reason, json_t *evidence) {
-  (void)r, (void)reason;
-  json_decref(evidence);
-}
+#include "server/rollout_doubles.h"
 
 struct world {
   pare_engine *engine;
