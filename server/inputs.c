@@ -42,7 +42,7 @@ static bool check_ids(struct fields *f, const char *key, const struct inputs *in
 }
 
 bool inputs_of_body(struct fields *f, const char *key, const struct served *s, size_t limit, size_t longest,
-                 struct inputs *out) {
+                    struct inputs *out) {
   json_t *value = fields_any(f, key), *first = json_is_array(value) ? json_array_get(value, 0) : NULL;
   *out = (struct inputs){.value = value, .many = first && !json_is_integer(first)};
   out->ids = json_is_array(out->many ? first : value);

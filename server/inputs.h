@@ -13,7 +13,7 @@ struct inputs {
 };
 // At most `limit` of them, ids below the model's vocabulary and at most `longest` in one. false: answered.
 bool inputs_of_body(struct fields *f, const char *key, const struct served *s, size_t limit, size_t longest,
-                 struct inputs *out);
+                    struct inputs *out);
 // The i-th, copied into the job's memory. false: no memory.
 bool inputs_put(const struct inputs *in, size_t i, struct job *job, struct job_item *item);
 // The same for a text that was read by fields_texts.

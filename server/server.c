@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "http.h"
+#include "make_quantized.h"
 #include "scheduler.h"
 #include "server_metrics.h"
 #include "state.h"
@@ -95,6 +96,7 @@ static void reload(void *context) {
     return;
   }
   take_over(s, &now);
+  make_quantized(s, &now);
   serve_config_free(&now);
   log_event(s->log, "info", "reload", NULL);
 }
@@ -186,6 +188,7 @@ enum pare_status server_run(const struct serve_config *config, const struct serv
   if (status && fd >= 0) close(fd);
   if (!status) {
     say_ready(&s, port, start);
+    make_quantized(&s, config);
     wait_for_end(&s, &mine);
     atomic_store(&s.draining, true);
     http_drain(s.http, config->limits.drain_ms);

@@ -1,0 +1,63 @@
+// make_quantized.c - see make_quantized.h.
+#include "make_quantized.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+
+struct making {
+  struct server *s;
+  char *name, *place;
+};
+
+// Where the quantized form is looked for; to be freed. NULL: no memory.
+static char *place_of(const struct serve_model_config *c) {
+  if (c->quantized) return strdup(c->quantized);
+  if (file_is_dir(c->path)) return path_join(c->path, "quantized");
+  char *dir = strndup(c->path, (size_t)(path_base(c->path) - c->path));
+  char *place = dir ? path_join(*dir ? dir : ".", "quantized") : NULL;
+  free(dir);
+  return place;
+}
+
+static void making_free(struct making *m) {
+  free(m->name);
+  free(m->place);
+  free(m);
+}
+
+static void make(void *context) {
+  struct making *m = context;
+  struct server *s = m->s;
+  const struct serve_model_config *c = models_config(s->models, m->name);
+  struct pare_error err = {0};
+  pare_record *record = NULL;
+  uint64_t start = clock_ns();
+  const struct pare_quantize_options options = {.scheme = c->scheme};
+  enum pare_status status = pare_quantize(s->engine, c->path, m->place, &options, &record, &err);
+  pare_record_close(record);
+  if (status == PARE_REFUSED) error_set(&err, PARE_REFUSED, "%s: %s is not smaller", c->path, c->scheme);
+  if (!status) status = models_load(s->models, c, &err);
+  json_t *fields = json_pack("{s:s, s:s, s:s, s:f}", "model", m->name, "scheme", c->scheme, "path", m->place, "seconds",
+                             (double)(clock_ns() - start) * 1e-9);
+  if (fields && status) json_object_set_new(fields, "error", json_string(err.text));
+  log_event(s->log, status ? "error" : "info", "quantize", fields);
+  making_free(m);
+}
+
+void make_quantized(struct server *s, const struct serve_config *c) {
+  for (size_t i = 0; i < c->model_count; i++) {
+    const struct serve_model_config *model = &c->models[i];
+    struct stat there;
+    if (!model->scheme || !model->use_quantization) continue;
+    struct making *m = calloc(1, sizeof *m);
+    if (!m) return;
+    *m = (struct making){.s = s, .name = strdup(model->name), .place = place_of(model)};
+    bool wanted = m->name && m->place && lstat(m->place, &there) != 0;
+    if (!wanted || background_run(s->background, make, m)) making_free(m);
+  }
+}
