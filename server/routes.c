@@ -26,6 +26,7 @@ static bool matches(const char *pattern, const char *path, struct match *m) {
       size_t at = m->count++;
       const char *rest = pattern + (many ? 3 : 2);
       for (const char *end = part_end(path); end > path; end = *end ? part_end(end + 1) : path) {
+        if (end[-1] == '/') break; // a part is not empty
         m->from[at] = path;
         m->to[at] = end;
         m->count = at + 1;

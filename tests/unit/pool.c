@@ -1,6 +1,7 @@
 // The thread pool: every job runs exactly once, on a valid thread, before pool_run returns; many runs in a row, with
 // and without time to fall asleep between them; opening and closing at any moment. Meant to be run under
 // ThreadSanitizer too.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,6 +152,47 @@ static void test_waits_for_slow_workers(void **state) {
   pool_close(p);
 }
 
+// Callers at once: one has the threads, the others do their own jobs as thread 0.
+struct caller {
+  struct pool *pool;
+  struct counts counts;
+  pthread_t thread;
+};
+
+static void *call_often(void *arg) {
+  struct caller *c = arg;
+  for (int i = 0; i < 300; i++) pool_run(c->pool, count_job, &c->counts, 40);
+  return NULL;
+}
+
+static void run_inside(void *ctx, size_t job, size_t thread) {
+  struct caller *c = ctx;
+  (void)thread;
+  if (job == 0) pool_run(c->pool, count_job, &c->counts, 10);
+}
+
+static void test_callers_at_once(void **state) {
+  (void)state;
+  enum { CALLERS = 3 };
+  struct pool *p = open_pool(3);
+  static struct caller callers[CALLERS];
+  for (size_t i = 0; i < CALLERS; i++) callers[i] = (struct caller){.pool = p};
+  for (size_t i = 0; i < CALLERS; i++)
+    assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
+  for (size_t i = 0; i < CALLERS; i++) {
+    pthread_join(callers[i].thread, NULL);
+    for (size_t j = 0; j < 40; j++) assert_int_equal(callers[i].counts.ran[j], 300);
+  }
+  static struct caller nested; // a job that runs jobs does them itself
+  nested = (struct caller){.pool = p};
+  pool_run(p, run_inside, &nested, 2);
+  for (size_t j = 0; j < 10; j++) {
+    assert_int_equal(nested.counts.ran[j], 1);
+    assert_int_equal(nested.counts.last_thread[j], 0);
+  }
+  pool_close(p);
+}
+
 static void test_open_and_close(void **state) {
   (void)state;
   for (long i = 0; i < 200; i++) {
@@ -166,7 +208,7 @@ int main(void) {
       cmocka_unit_test(test_each_job_once),         cmocka_unit_test(test_no_pool),
       cmocka_unit_test(test_many_small_runs),       cmocka_unit_test(test_runs_after_sleep),
       cmocka_unit_test(test_jobs_run_side_by_side), cmocka_unit_test(test_waits_for_slow_workers),
-      cmocka_unit_test(test_open_and_close),
+      cmocka_unit_test(test_open_and_close),        cmocka_unit_test(test_callers_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
