@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -104,6 +105,9 @@ enum pare_status http_open(struct server *server, int fd, struct http **out, str
   struct http *h = calloc(1, sizeof *h);
   if (!h) return error_no_memory(err);
   h->shared.server = server;
+  uint64_t seed = clock_ns();
+  if (getrandom(&seed, sizeof seed, 0) < 0) seed ^= (uint64_t)getpid() << 32;
+  atomic_init(&h->shared.ids, seed);
   const struct watch_limits limits = {
       .ms = {[WATCH_HEADER] = l->header_ms, [WATCH_BODY] = l->body_ms, [WATCH_IDLE] = l->idle_ms}};
   enum pare_status status = watch_open(&limits, &h->shared.watch, err);
