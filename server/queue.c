@@ -77,7 +77,7 @@ static void open_form(void *context) {
     r->waiting.last = &r->waiting.first;
     r->waiting_tokens = 0;
   }
-  pthread_cond_signal(&s->work);
+  pthread_cond_broadcast(&s->work);
   pthread_mutex_unlock(&s->lock);
   if (!failed) server_metrics_model(s->server, r->served);
   for (struct unit *u = list, *next; u; u = next) {
@@ -171,28 +171,29 @@ struct unit *runner_take(struct runner *r, size_t tokens, size_t most, size_t *c
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
-static void observe(struct runner *r, const struct job *job) {
-  double seconds = (double)(job->done_ns - job->arrived_ns) * 1e-9;
-  bool failed = job->failure == JOB_BROKEN;
-  if (job->failure == JOB_FINE || failed) rollout_observe(r->served->rollout, r->variant, seconds, failed);
-  if (job->failure == JOB_CANCELLED) metric_add(r->metrics.cancelled, 1);
-  if (job->failure == JOB_DEADLINE) metric_add(r->metrics.late, 1);
+static void observe(struct runner *r, enum job_failure failure, double seconds) {
+  bool failed = failure == JOB_BROKEN;
+  if (failure == JOB_FINE || failed) rollout_observe(r->served->rollout, r->variant, seconds, failed);
+  if (failure == JOB_CANCELLED) metric_add(r->metrics.cancelled, 1);
+  if (failure == JOB_DEADLINE) metric_add(r->metrics.late, 1);
 }
 
 static void job_finish(struct runner *r, struct job *job) {
   struct scheduler *s = r->s;
   job->done_ns = clock_ns();
+  double seconds = (double)(job->done_ns - job->arrived_ns) * 1e-9;
+  enum job_failure failure = job->failure;
   pthread_mutex_lock(&s->lock);
   s->jobs--;
   r->jobs--;
   pthread_mutex_unlock(&s->lock);
-  observe(r, job);
   pthread_mutex_lock(&job->lock);
   job->finished = true;
   bool owned = job->owner != NULL;
   if (owned) s->hooks.done(job->owner);
   pthread_mutex_unlock(&job->lock);
-  if (!owned) job_free(job); // its owner left it to us
+  if (!owned) job_free(job);    // its owner left it to us
+  observe(r, failure, seconds); // who waits need not wait for this
 }
 
 void unit_finish(struct runner *r, struct unit *u, enum job_failure failure, const char *why) {

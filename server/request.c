@@ -183,6 +183,7 @@ static bool submit(struct request *r) {
     case SCHEDULED_REFUSED: refuse(r, retry_seconds); return false;
     case SCHEDULED_READY: break;
   }
+  if (atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job)) return false;
   r->waiting = true;
   MHD_suspend_connection(r->connection);
   watch_enter(r->shared->watch, r->watched, WATCH_WORK, client_left, r);

@@ -69,6 +69,7 @@ struct scheduler {
   pthread_cond_t work;
   struct runner *listed; // a ring would do; a list whose head goes to its end is simpler
   size_t jobs;
+  bool busy; // somebody computes
   bool stop;
   struct shadow *shadow;
 };

@@ -77,29 +77,71 @@ bool run_another(struct runner *than) {
   return r != NULL;
 }
 
-static void *scheduler_main(void *arg) {
+// Whoever computed lets the next one.
+static void end_turn(struct scheduler *s) {
   enum { AT_ONCE = 16 };
-  struct scheduler *s = arg;
   struct served *released[AT_ONCE];
   pthread_mutex_lock(&s->lock);
+  s->busy = false;
+  size_t n = unlist_idle(s, released, AT_ONCE);
+  if (s->listed || s->stop) pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+  while (n) served_release(released[--n]);
+}
+
+static bool job_is_finished(struct job *job) {
+  pthread_mutex_lock(&job->lock);
+  bool finished = job->finished;
+  pthread_mutex_unlock(&job->lock);
+  return finished;
+}
+
+static void compute_something(struct scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  struct runner *r = next_runner(s, NULL);
+  if (!r) pthread_cond_wait(&s->work, &s->lock);
+  pthread_mutex_unlock(&s->lock);
+  if (r) take_turn(r);
+}
+
+static void *scheduler_main(void *arg) {
+  struct scheduler *s = arg;
+  pthread_mutex_lock(&s->lock);
   while (!s->stop) {
-    struct runner *r = next_runner(s, NULL);
+    struct runner *r = s->busy ? NULL : next_runner(s, NULL);
     if (!r) {
       pthread_cond_wait(&s->work, &s->lock);
       continue;
     }
+    s->busy = true;
     let_gather(s, r);
     pthread_mutex_unlock(&s->lock);
     take_turn(r);
-    pthread_mutex_lock(&s->lock);
-    size_t n = unlist_idle(s, released, AT_ONCE);
-    if (!n) continue;
-    pthread_mutex_unlock(&s->lock);
-    while (n) served_release(released[--n]);
+    end_turn(s);
     pthread_mutex_lock(&s->lock);
   }
   pthread_mutex_unlock(&s->lock);
   return NULL;
+}
+
+bool scheduler_compute(struct scheduler *s, struct job *job) {
+  enum { SHORT = 256 }; // tokens; what they take is less than anyone notices
+  struct runner *r = job->form->runner;
+  size_t tokens = 0;
+  if (job->op == JOB_GENERATE || s->server->config->batch_wait_us || !r->form->model) return false;
+  for (const struct unit *u = job->plan; u; u = u->next) tokens += u->tokens;
+  pthread_mutex_lock(&s->lock);
+  bool free = tokens <= SHORT && !s->busy && !s->listed && !s->stop;
+  if (free) s->busy = true;
+  pthread_mutex_unlock(&s->lock);
+  if (!free) return false;
+  job_hold(job); // it is looked at until it is finished
+  scheduler_push(s, job);
+  take_turn(r);
+  while (!job_is_finished(job)) compute_something(s); // another form had to take over
+  job_free(job);
+  end_turn(s);
+  return true;
 }
 
 enum pare_status scheduler_open(struct server *server, const struct scheduler_hooks *hooks, struct scheduler **out,
@@ -157,6 +199,9 @@ void scheduler_close(struct scheduler *s) {
   pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
   pthread_join(s->thread, NULL);
+  pthread_mutex_lock(&s->lock);
+  while (s->busy) pthread_cond_wait(&s->work, &s->lock);
+  pthread_mutex_unlock(&s->lock);
   shadow_close(s->shadow);
   give_up_all(s);
 }
