@@ -113,7 +113,7 @@ void runner_push(struct runner *r, struct unit *u) {
   r->waiting.last = &u->next;
   r->waiting_tokens += u->tokens;
   list_runner(r);
-  pthread_cond_signal(&s->work);
+  if (!s->busy) pthread_cond_signal(&s->work); // who computes looks again by itself
   pthread_mutex_unlock(&s->lock);
 }
 

@@ -113,8 +113,8 @@ static void *scheduler_main(void *arg) {
       pthread_cond_wait(&s->work, &s->lock);
       continue;
     }
-    s->busy = true;
     let_gather(s, r);
+    s->busy = true;
     pthread_mutex_unlock(&s->lock);
     take_turn(r);
     end_turn(s);
