@@ -56,9 +56,8 @@ static enum pare_status print_config(const struct serve_config *c, struct pare_e
 }
 
 static enum pare_status say_config(const struct options *o, const struct serve_config *c) {
-  bool bracket = strchr(c->host, ':') != NULL;
-  char address[300];
-  snprintf(address, sizeof address, "%s%s%s:%u", bracket ? "[" : "", c->host, bracket ? "]" : "", (unsigned)c->port);
+  char address[SERVE_ADDRESS_CAP];
+  serve_config_address(c, c->port, address);
   if (o->common.json) {
     printf("{\"config\":");
     if (o->config) {

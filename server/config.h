@@ -94,6 +94,9 @@ struct serve_paths {
 enum pare_status serve_config_load(const char *path, const struct serve_flags *flags, const struct serve_paths *paths,
                                    struct serve_config *out, struct pare_error *err);
 void serve_config_free(struct serve_config *c); // accepts a zeroed struct
+// "127.0.0.1:8080", "[::1]:8080": its host with that port, for people and URLs.
+enum { SERVE_ADDRESS_CAP = 300 };
+void serve_config_address(const struct serve_config *c, uint16_t port, char out[SERVE_ADDRESS_CAP]);
 // The whole configuration as YAML that loads to the same; keys are shown as "***".
 void serve_config_print(const struct serve_config *c, struct buf *out);
 

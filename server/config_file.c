@@ -159,7 +159,7 @@ static enum pare_status read_api_keys(const struct config_loading *l, const char
   for (size_t i = 0; i < json_array_size(value); i++) {
     char item[PATH_CAP];
     const json_t *key = json_array_get(value, i);
-    snprintf(item, sizeof item, "%s.%zu", full, i);
+    snprintf(item, sizeof item, "%.100s.%zu", full, i);
     if (json_is_number(key)) return say(l, item, "expected a key, found a number: put it in quotes");
     if (!json_is_string(key)) return config_wrong(l, item, "a key", key);
     if (!strcmp(json_string_value(key), "***"))

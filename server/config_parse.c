@@ -1,6 +1,7 @@
 // config_parse.c - addresses, names and keys, wherever they are given.
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,11 @@ enum pare_status config_listen(const char *text, char **host, uint16_t *port) {
   free(*host);
   *host = copy;
   return PARE_OK;
+}
+
+void serve_config_address(const struct serve_config *c, uint16_t port, char out[SERVE_ADDRESS_CAP]) {
+  bool bracket = strchr(c->host, ':') != NULL;
+  snprintf(out, SERVE_ADDRESS_CAP, "%s%s%s:%u", bracket ? "[" : "", c->host, bracket ? "]" : "", (unsigned)port);
 }
 
 // ---- names ----

@@ -44,8 +44,9 @@ static void put_real(struct buf *out, double x) {
 }
 
 static void put_listen(struct buf *out, const struct serve_config *c) {
-  bool bracket = strchr(c->host, ':') != NULL;
-  buf_printf(out, "\"%s%s%s:%u\"", bracket ? "[" : "", c->host, bracket ? "]" : "", (unsigned)c->port);
+  char address[SERVE_ADDRESS_CAP];
+  serve_config_address(c, c->port, address);
+  put_text(out, address);
 }
 
 static void put_value(struct buf *out, const struct config_key *k, const void *place) {

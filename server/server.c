@@ -164,9 +164,9 @@ static void close_parts(struct server *s) {
 
 static void say_ready(struct server *s, uint16_t port, uint64_t start_ns) {
   const struct serve_config *c = s->config;
-  bool bracket = strchr(c->host, ':') != NULL;
-  char url[300];
-  snprintf(url, sizeof url, "http://%s%s%s:%u", bracket ? "[" : "", c->host, bracket ? "]" : "", (unsigned)port);
+  char address[SERVE_ADDRESS_CAP], url[SERVE_ADDRESS_CAP + 8];
+  serve_config_address(c, port, address);
+  snprintf(url, sizeof url, "http://%s", address);
   log_event(s->log, "info", "ready",
             json_pack("{s:s, s:s, s:I, s:I, s:f}", "url", url, "isa", pare_engine_isa(s->engine), "threads",
                       (json_int_t)pare_engine_threads(s->engine), "models", (json_int_t)c->model_count, "ms",

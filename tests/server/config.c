@@ -91,7 +91,7 @@ static const char in_model[] = "models:\n  - name: a\n";
 
 // Each end of a range is taken and stored in that key's place alone; beyond it, and what is no number, is refused.
 static void check_number(const struct config_key *k, const char *above, const char *basis) {
-  char text[600], number[40], expected[80], message[200];
+  char text[600], number[40], expected[80], message[400];
   config_key_expected(k, expected, sizeof expected);
   bool shadow = strstr(k->path, "agreement") || strstr(k->path, "confidence_shift");
   const double ends[] = {k->least, k->most};
@@ -129,7 +129,7 @@ static void check_number(const struct config_key *k, const char *above, const ch
 static void check_word(const struct config_key *k, const char *above, const char *basis) {
   static const char *const flags[] = {"true", "false", NULL};
   static const char *const modes[] = {"quantized", "original", "ab", NULL};
-  char text[600], expected[80], message[200];
+  char text[600], expected[80], message[400];
   config_key_expected(k, expected, sizeof expected);
   const char *const *words = k->kind == KEY_FLAG ? flags : modes;
   for (size_t i = 0; words[i]; i++) {
