@@ -509,7 +509,11 @@ static void needs_nothing(void **state) {
   assert_non_null(r);
   rollout_set(r, VARIANT_ORIGINAL); // an event for nobody
   rollout_observe(r, VARIANT_ORIGINAL, 0.1, false);
+  for (int i = 0; i < 200; i++) rollout_observe_pair(r, &(struct rollout_pair){.agree = true});
   json_t *s = rollout_state(r);
+  const json_t *agreement = json_object_get(json_object_get(s, "shadow"), "agreement");
+  assert_int_equal(real(agreement, "value"), 1); // seen, and held against nothing
+  assert_true(json_is_null(json_object_get(agreement, "limit")) && json_is_null(json_object_get(agreement, "met")));
   char *all = json_dumps(s, 0);
   assert_non_null(all); // no NaN anywhere, which JSON could not say
   free(all);
