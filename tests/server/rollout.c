@@ -91,6 +91,7 @@ static void p95_falls_back(void **state) {
   c.p95_ms = 20;
   struct world *w = open_world(&c);
   for (int i = 0; i < 1000; i++) answers(w, VARIANT_QUANTIZED, 1, i % 50 ? 0.01 : 0.5, false); // 2 per cent are slow
+  answers(w, VARIANT_QUANTIZED, 500, 0.5, true); // a failure's time is no answer's
   assert_int_equal(event_count(w), 0);
   answers(w, VARIANT_ORIGINAL, 200, 0.2, false);
   int more = 0;
@@ -98,6 +99,7 @@ static void p95_falls_back(void **state) {
   assert_true(more < 1000);
   const json_t *e = event(w, 0, "fallback", "p95", "quantized", "original");
   check_share_evidence(e, "requests", "slower", 0.05);
+  assert_int_equal(real(e, "requests"), 1000 + more);
   assert_true(real(e, "low") > 0.05 && real(e, "limit_ms") == 20);
   assert_true(real(e, "p95_ms") > 450 && real(e, "p95_ms") < 550); // 0.5 s within a bucket's width
   assert_int_equal(real(json_object_get(e, "original"), "slower"), 200);
