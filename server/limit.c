@@ -48,6 +48,7 @@ static struct limit_reading read_run(const struct limit *l, const struct limit_r
     r.interval = sequential_share(run->hits, run->n, run_alpha(l, run));
     if (run->n) r.value = (double)run->hits / (double)run->n;
   }
+  if (l->bound <= 0) return r;
   bool beyond = l->at_least ? r.interval.high < l->bound : r.interval.low > l->bound;
   bool within = l->at_least ? r.interval.low >= l->bound : r.interval.high <= l->bound;
   if (beyond)

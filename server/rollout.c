@@ -203,11 +203,15 @@ static void give_place_back(struct rollout *r) {
   if (r->pending) r->pending--;
 }
 
-void rollout_shadow_dropped(struct rollout *r) {
-  pthread_mutex_lock(&r->lock);
+static void drop_shadow(struct rollout *r) {
   give_place_back(r);
   r->dropped++;
   metric_add(r->shadow_dropped, 1);
+}
+
+void rollout_shadow_dropped(struct rollout *r) {
+  pthread_mutex_lock(&r->lock);
+  drop_shadow(r);
   pthread_mutex_unlock(&r->lock);
 }
 
@@ -276,6 +280,19 @@ void rollout_observe(struct rollout *r, enum variant v, double seconds, bool fai
   unlock_and_tell(r, &out);
 }
 
+// The quantized form answers nothing yet, and may: what its shadow does is all there is to judge it by.
+static bool on_trial(const struct rollout *r) {
+  return r->config.mode == ROLLOUT_ORIGINAL && !r->promoted && !r->fallen_back;
+}
+
+void rollout_shadow_failed(struct rollout *r, enum variant v) {
+  struct outbox out = {.count = 0};
+  pthread_mutex_lock(&r->lock);
+  drop_shadow(r);
+  if (v == VARIANT_QUANTIZED && on_trial(r)) observe_limits(r, NAN, true, &out);
+  unlock_and_tell(r, &out);
+}
+
 // Every limit that is set, and at least one, met for sure by enough observations.
 static bool gate_met(const struct rollout *r) {
   size_t set = 0;
@@ -319,9 +336,8 @@ void rollout_observe_pair(struct rollout *r, const struct rollout_pair *pair) {
   show_agreement(r);
   judge(r, LIMIT_AGREEMENT, &out);
   judge(r, LIMIT_CONFIDENCE, &out);
-  bool waiting = r->config.mode == ROLLOUT_ORIGINAL && !r->promoted && !r->fallen_back;
-  if (waiting) observe_limits(r, pair->quantized_seconds, false, &out);
-  if (waiting && r->config.promote && gate_met(r)) {
+  if (on_trial(r)) observe_limits(r, pair->quantized_seconds, false, &out);
+  if (on_trial(r) && r->config.promote && gate_met(r)) {
     promote(r, &out, REASON_GATE, rollout_gate_evidence(r));
     // A shadow's times and failures are not those of a request that somebody waits for: from here on those count.
     limit_restart(&r->watched[LIMIT_ERRORS].limit);

@@ -48,9 +48,11 @@ enum variant rollout_choose(struct rollout *r, double u);
 // rollout_shadow_dropped gives back. A full queue is counted and answered false.
 bool rollout_shadow(struct rollout *r, double u);
 void rollout_shadow_dropped(struct rollout *r);
+// The form that was to compute it too, `v`, failed. Before a promotion that is all that is known of the quantized
+// form's errors: there a pair counts as a request that did not fail, this as one that did.
+void rollout_shadow_failed(struct rollout *r, enum variant v);
 
-// A request that `v` answered. In mode ORIGINAL, where the quantized form answers none, a failed shadow computation is
-// told as its failed request; a pair counts as one that did not fail.
+// A request that `v` answered.
 void rollout_observe(struct rollout *r, enum variant v, double seconds, bool failed);
 // One answer by both. confidence_shift: |score of the original's label - the quantized model's score of it|; NaN: 1.
 struct rollout_pair {

@@ -174,8 +174,7 @@ static void answer(const struct ask *a, struct scheduler *s) {
   if (ok) {
     rollout_observe_pair(served->rollout, &pair);
   } else {
-    rollout_shadow_dropped(served->rollout);
-    if (other == VARIANT_QUANTIZED) rollout_observe(served->rollout, other, seconds, true);
+    rollout_shadow_failed(served->rollout, other);
   }
 }
 
