@@ -7,13 +7,12 @@
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "fields.h"
+#include "classifying.h"
 #include "oip.h"
 #include "oip_tensors.h"
 
 enum output { OUT_LOGITS, OUT_LABEL, OUT_SCORE, OUT_SCORES, OUT_EMBEDDING, OUT_COUNT };
 static const char *const output_names[] = {"logits", "label", "score", "scores", "embedding"};
-enum { MOST_LABELS = 1000 };
 
 struct wanted {
   enum output output;
@@ -116,65 +115,6 @@ static bool read_outputs(struct exchange *x, const struct served *s, struct fiel
   for (size_t o = 0; o < OUT_COUNT; o++)
     if (gives(s, (enum output)o)) infer->wanted[infer->count++] = (struct wanted){(enum output)o, binary, 0};
   return true;
-}
-
-// ---- candidate labels -----------------------------------------------------------------------------------------------
-
-// Tensor protocols know only plain values as parameters, so a list may also come as one text with commas.
-static const char **split(struct job *job, const char *text, size_t *count) {
-  size_t n = 1;
-  for (const char *c = text; *c; c++) n += *c == ',';
-  const char **out = job_alloc(job, n * sizeof *out);
-  for (size_t i = 0; out && i < n; i++) {
-    size_t len = strcspn(text, ",");
-    const char *from = text + strspn(text, " \t"), *to = text + len;
-    if (from > to) from = to;
-    while (to > from && (to[-1] == ' ' || to[-1] == '\t')) to--;
-    out[i] = job_strdup(job, from, (size_t)(to - from));
-    if (!out[i]) return NULL;
-    text += len + (i + 1 < n);
-  }
-  *count = n;
-  return out;
-}
-
-static const char **copied(struct job *job, const char *const *list, size_t n) {
-  const char **out = job_alloc(job, n * sizeof *out);
-  for (size_t i = 0; out && i < n; i++)
-    if (!(out[i] = job_strdup(job, list[i], strlen(list[i])))) return NULL;
-  return out;
-}
-
-static bool read_candidates(struct fields *p, struct job *job) {
-  const char key[] = "candidate_labels", *template_text = fields_text(p, "hypothesis_template", NULL);
-  struct pare_classify_options *o = &job->classify;
-  bool multi = fields_flag(p, "multi_label", false);
-  if (!fields_has(p, key)) {
-    if (template_text) fields_fail(p, "hypothesis_template", "nothing without candidate_labels");
-    return p->ok;
-  }
-  if (!job->served->nli) fields_fail(p, key, "nothing (the model has labels of its own and knows no entailment)");
-  if (template_text && !strstr(template_text, "{}"))
-    fields_fail(p, "hypothesis_template", "a text with {} for the label");
-  const json_t *value = fields_any(p, key);
-  const char **labels = NULL;
-  if (json_is_string(value)) {
-    const char *text = fields_text(p, key, NULL);
-    if (text) labels = split(job, text, &o->label_count);
-  } else {
-    const char **list = fields_strings(p, key, MOST_LABELS, &o->label_count);
-    if (list) labels = copied(job, list, o->label_count);
-    free(list);
-  }
-  if (!p->ok) return false;
-  o->labels = labels;
-  o->multi_label = multi;
-  if (!labels || (template_text && !(o->template_text = job_strdup(job, template_text, strlen(template_text)))))
-    return out_of_memory(p->x);
-  for (size_t i = 0; i < o->label_count; i++)
-    if (!*labels[i]) fields_fail(p, key, "labels that are not empty");
-  if (o->label_count > MOST_LABELS) fields_fail(p, key, "at most 1000 labels");
-  return p->ok;
 }
 
 // ---- texts and ids --------------------------------------------------------------------------------------------------
@@ -418,7 +358,8 @@ static bool fill(struct exchange *x, const struct oip_inputs *inputs, struct job
   x->state = infer;
   read_deadline(&p, job);
   job->raw = !fields_flag(&p, "normalize", true);
-  return read_candidates(&p, job) && read_outputs(x, job->served, &f, &p, infer) &&
+  if (job->op == JOB_CLASSIFY) classifying_candidates(&p, job, "candidate_labels");
+  return p.ok && read_outputs(x, job->served, &f, &p, infer) &&
          (oip_input_find(inputs, "text") ? texts_into(x, inputs, job) : ids_into(x, inputs, job)) && f.ok && p.ok;
 }
 

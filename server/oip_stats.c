@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "oip.h"
+#include "server_metrics.h"
 
 static void add_size(json_t *entry, const pare_model *model) {
   pare_record *record = NULL;
@@ -26,7 +27,48 @@ static json_t *form_of(const struct form *f) {
   return entry;
 }
 
-static json_t *stats_of(const struct served *s) {
+static json_t *count_of(double n) {
+  return json_integer((json_int_t)n);
+}
+
+static json_t *duration(uint64_t count, double seconds) {
+  return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)(seconds * 1e9));
+}
+
+// Requests that were answered, and those that were not, of both forms.
+static json_t *outcome(const json_t *rollout, bool failed) {
+  json_int_t n = 0;
+  for (int v = 0; v < VARIANT_COUNT; v++) {
+    const json_t *form = json_object_get(json_object_get(rollout, "requests"), variant_name((enum variant)v));
+    json_int_t bad = json_integer_value(json_object_get(form, "failed"));
+    n += failed ? bad : json_integer_value(json_object_get(form, "count")) - bad;
+  }
+  return json_pack("{s:I}", "count", n);
+}
+
+// Times as the metrics have them: a pass is counted once, however many texts it computes.
+static void add_times(json_t *stats, struct server *server, const char *model, const json_t *rollout) {
+  struct form_metrics m[VARIANT_COUNT];
+  uint64_t passes = 0;
+  double inferring = 0;
+  for (int v = 0; v < VARIANT_COUNT; v++) {
+    form_metrics_find(server->metrics, model, variant_name((enum variant)v), &m[v]);
+    passes += metric_count(m[v].inference_seconds);
+    inferring += metric_value(m[v].inference_seconds);
+  }
+  const struct form_metrics *any = &m[0]; // what follows is of both forms together
+  json_object_set_new(stats, "inference_count", count_of(metric_value(any->batch_texts)));
+  json_object_set_new(stats, "execution_count", count_of((double)passes));
+  json_object_set_new(
+      stats, "inference_stats",
+      json_pack("{s:o, s:o, s:o, s:o, s:o, s:{s:o}}", "success", outcome(rollout, false), "fail",
+                outcome(rollout, true), "queue",
+                duration(metric_count(any->queue_seconds), metric_value(any->queue_seconds)), "compute_input",
+                duration(metric_count(any->tokenize_seconds), metric_value(any->tokenize_seconds)), "compute_infer",
+                duration(passes, inferring), "cache_hit", "count", count_of(metric_value(any->cache_hits))));
+}
+
+static json_t *stats_of(const struct exchange *x, const struct served *s) {
   json_t *forms = json_object(), *stats = oip_head(s);
   json_object_set(stats, "name", json_object_get(stats, "model_name"));
   json_object_set(stats, "version", json_object_get(stats, "model_version"));
@@ -36,13 +78,15 @@ static json_t *stats_of(const struct served *s) {
     json_object_set_new(forms, variant_name((enum variant)v), form_of(&s->forms[v]));
   json_object_set_new(stats, "forms", forms);
   json_object_set_new(stats, "state_reason", json_string(s->state_reason));
-  json_object_set_new(stats, "rollout", rollout_state(s->rollout));
+  json_t *rollout = rollout_state(s->rollout);
+  if (x->server) add_times(stats, x->server, s->name, rollout);
+  json_object_set_new(stats, "rollout", rollout);
   return stats;
 }
 
 void oip_stats(struct exchange *x) {
   struct served *s = oip_model(x);
-  if (s) exchange_json(x, 200, json_pack("{s:[o]}", "model_stats", stats_of(s)));
+  if (s) exchange_json(x, 200, json_pack("{s:[o]}", "model_stats", stats_of(x, s)));
   served_release(s);
 }
 
@@ -51,7 +95,7 @@ void oip_stats_all(struct exchange *x) {
   size_t n = models_all(x->models, &all);
   json_t *list = json_array();
   for (size_t i = 0; i < n; i++) {
-    json_array_append_new(list, stats_of(all[i]));
+    json_array_append_new(list, stats_of(x, all[i]));
     served_release(all[i]);
   }
   free(all);
