@@ -95,23 +95,25 @@ static json_t *text_of(const struct job_item *item, size_t from, size_t to) {
   return json_stringn(item->output ? item->output + from : "", to - from);
 }
 
-static bool is_special(const pare_model *m, uint32_t id) {
-  char *text = NULL, *bare = NULL;
-  bool special = !pare_detokenize(m, &id, 1, false, &text, NULL) && !pare_detokenize(m, &id, 1, true, &bare, NULL) &&
-                 *text && !*bare;
-  free(text);
-  free(bare);
-  return special;
+// A token by itself, decoded; "" for a special one unless `whole`. To be freed; NULL: no memory.
+static char *decoded(const pare_model *m, uint32_t id, bool whole) {
+  char *text = NULL;
+  return pare_detokenize(m, &id, 1, !whole, &text, NULL) ? NULL : text;
 }
 
 static json_t *token_of(const struct job *job, size_t i) {
   const struct job_item *item = &job->items[0];
   const pare_model *m = served_model(job->served);
-  json_t *text = item->ends ? text_of(item, text_before(item, i), text_before(item, i + 1))
-                            : json_string(pare_token_piece(m, item->output_ids[i]));
+  char *whole = decoded(m, item->output_ids[i], true), *bare = decoded(m, item->output_ids[i], false);
+  bool special = whole && bare && *whole && !*bare;
+  // What a search found comes in one piece, of which no token's share is known.
+  json_t *text = job->served->task == PARE_TASK_SEQ2SEQ ? json_string(whole)
+                                                        : text_of(item, text_before(item, i), text_before(item, i + 1));
   json_t *logprob = item->logprobs ? json_real((double)item->logprobs[item->tokens + i]) : json_null();
+  free(whole);
+  free(bare);
   return json_pack("{s:I, s:o, s:o, s:b}", "id", (json_int_t)item->output_ids[i], "text", text ? text : json_string(""),
-                   "logprob", logprob ? logprob : json_null(), "special", is_special(m, item->output_ids[i]));
+                   "logprob", logprob ? logprob : json_null(), "special", special);
 }
 
 static void set_finish(json_t *details, const struct job *job) {

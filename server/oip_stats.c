@@ -27,26 +27,22 @@ static json_t *form_of(const struct form *f) {
   return entry;
 }
 
-static json_t *count_of(double n) {
-  return json_integer((json_int_t)n);
-}
-
 static json_t *duration(uint64_t count, double seconds) {
   return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)(seconds * 1e9));
 }
 
-// Requests that were answered, and those that were not, of both forms.
-static json_t *outcome(const json_t *rollout, bool failed) {
+// Requests that were answered, or those that were not, of both forms.
+static json_int_t requests(const json_t *rollout, bool failed) {
   json_int_t n = 0;
   for (int v = 0; v < VARIANT_COUNT; v++) {
     const json_t *form = json_object_get(json_object_get(rollout, "requests"), variant_name((enum variant)v));
     json_int_t bad = json_integer_value(json_object_get(form, "failed"));
     n += failed ? bad : json_integer_value(json_object_get(form, "count")) - bad;
   }
-  return json_pack("{s:I}", "count", n);
+  return n;
 }
 
-// Times as the metrics have them: a pass is counted once, however many texts it computes.
+// Times as the metrics have them. A pass is counted once, however many texts it computes; a request likewise.
 static void add_times(json_t *stats, struct server *server, const char *model, const json_t *rollout) {
   struct form_metrics m[VARIANT_COUNT];
   uint64_t passes = 0;
@@ -56,16 +52,17 @@ static void add_times(json_t *stats, struct server *server, const char *model, c
     passes += metric_count(m[v].inference_seconds);
     inferring += metric_value(m[v].inference_seconds);
   }
-  const struct form_metrics *any = &m[0]; // what follows is of both forms together
-  json_object_set_new(stats, "inference_count", count_of(metric_value(any->batch_texts)));
-  json_object_set_new(stats, "execution_count", count_of((double)passes));
+  // What follows is of both forms together.
+  const struct metric *queue = m[0].queue_seconds, *tokenize = m[0].tokenize_seconds;
+  json_int_t answered = requests(rollout, false);
+  json_object_set_new(stats, "inference_count", json_integer(answered));
+  json_object_set_new(stats, "execution_count", json_integer((json_int_t)passes));
   json_object_set_new(
       stats, "inference_stats",
-      json_pack("{s:o, s:o, s:o, s:o, s:o, s:{s:o}}", "success", outcome(rollout, false), "fail",
-                outcome(rollout, true), "queue",
-                duration(metric_count(any->queue_seconds), metric_value(any->queue_seconds)), "compute_input",
-                duration(metric_count(any->tokenize_seconds), metric_value(any->tokenize_seconds)), "compute_infer",
-                duration(passes, inferring), "cache_hit", "count", count_of(metric_value(any->cache_hits))));
+      json_pack("{s:{s:I}, s:{s:I}, s:o, s:o, s:o, s:{s:I}}", "success", "count", answered, "fail", "count",
+                requests(rollout, true), "queue", duration(metric_count(queue), metric_value(queue)), "compute_input",
+                duration(metric_count(tokenize), metric_value(tokenize)), "compute_infer", duration(passes, inferring),
+                "cache_hit", "count", (json_int_t)metric_value(m[0].cache_hits)));
 }
 
 static json_t *stats_of(const struct exchange *x, const struct served *s) {

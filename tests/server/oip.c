@@ -17,7 +17,7 @@ static void server_says_who_it_is(void **state) {
   assert_int_equal(x->status, 200);
   assert_string_equal(json_string_value(json_object_get(answer, "name")), "pare");
   assert_string_equal(json_string_value(json_object_get(answer, "version")), pare_version());
-  assert_int_equal(json_array_size(json_object_get(answer, "extensions")), 6);
+  assert_int_equal(json_array_size(json_object_get(answer, "extensions")), 7);
   json_decref(answer);
   free_exchange(x);
   x = ask("GET", "/v2/health/live", NULL, NULL);
@@ -55,6 +55,19 @@ static void model_metadata(void **state) {
   json_decref(answer);
   free_exchange(x);
   expect_refusal(ask("GET", "/v2/models/{*}", "absent", NULL), 404, "'absent' is not here");
+}
+
+static void model_config(void **state) {
+  (void)state;
+  struct exchange *x = ask("GET", "/v2/models/{*}/config", "sentiment", NULL);
+  expect_json(x, 200,
+              "{\"name\": \"sentiment\", \"platform\": \"pare\", \"backend\": \"pare\", \"max_batch_size\": 0,"
+              "\"input\": [{\"name\": \"text\", \"data_type\": \"TYPE_STRING\", \"dims\": [-1]}],"
+              "\"output\": [{\"name\": \"logits\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1, 2]},"
+              "{\"name\": \"label\", \"data_type\": \"TYPE_STRING\", \"dims\": [-1]},"
+              "{\"name\": \"score\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1]},"
+              "{\"name\": \"scores\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1, 2]}]}");
+  free_exchange(x);
 }
 
 static void versions(void **state) {
@@ -138,6 +151,7 @@ static void what_an_encoder_decoder_is_asked(void **state) {
   x->answer->whole(x);
   json_t *answer = answer_json(x), *details = json_object_get(answer, "details");
   assert_string_equal(json_string_value(json_object_get(details, "finish_reason")), "eos_token");
+  assert_true(json_string_length(json_object_get(json_array_get(json_object_get(details, "logprobs"), 0), "text")) > 0);
   assert_true(json_is_null(json_object_get(json_array_get(json_object_get(details, "logprobs"), 0), "logprob")));
   json_decref(answer);
   free_exchange(x);
@@ -281,7 +295,7 @@ static void loading_and_unloading(void **state) {
               "{\"name\": \"extra\", \"version\": \"\", \"state\": \"UNAVAILABLE\", \"reason\": \"unloaded\"}]");
   free_exchange(x);
   x = ask("POST", "/v2/repository/models/{*}/load", "extra", "{}");
-  expect_json(x, 200, "{\"name\": \"extra\", \"state\": \"READY\", \"version\": 2}");
+  expect_json(x, 200, "{\"name\": \"extra\", \"state\": \"READY\", \"version\": \"2\"}");
   free_exchange(x);
   x = ask("POST", "/v2/repository/index", NULL, "{\"ready\": true}");
   json_t *answer = answer_json(x);
@@ -359,6 +373,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(server_says_who_it_is),
       cmocka_unit_test(model_metadata),
+      cmocka_unit_test(model_config),
       cmocka_unit_test(versions),
       cmocka_unit_test(order_of_routes),
       cmocka_unit_test(what_generation_is_asked),

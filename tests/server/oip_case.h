@@ -27,8 +27,8 @@ static inline void free_exchange(struct exchange *x) {
 }
 
 // A request to the route of that method and pattern; model and version as the address has them, or NULL.
-static inline struct exchange *ask_bytes(const char *method, const char *pattern, const char *model, const char *version,
-                                  const void *body, size_t len) {
+static inline struct exchange *ask_bytes(const char *method, const char *pattern, const char *model,
+                                         const char *version, const void *body, size_t len) {
   struct exchange *x = calloc(1, sizeof *x);
   assert_non_null(x);
   for (size_t i = 0; i < oip_route_count; i++)
