@@ -13,11 +13,13 @@ static struct models *models;
 static pare_engine *engine;
 static struct serve_config config = {.limits = {.texts = 8, .max_tokens = 64, .timeout_ms = 60000}};
 static const char *binary_header; // value of Inference-Header-Content-Length, or NULL
+static const char *coding_header; // value of Content-Encoding, or NULL
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
 static const char *header(const struct exchange *x, const char *name) {
   (void)x;
+  if (!strcmp(name, "Content-Encoding")) return coding_header;
   return strcmp(name, "Inference-Header-Content-Length") ? NULL : binary_header;
 }
 

@@ -259,6 +259,17 @@ static void requests_refused(void **state) {
                  "true or false");
 }
 
+static void compressed_bodies(void **state) {
+  (void)state;
+  coding_header = "gzip";
+  expect_refusal(ask("POST", infer, "sentiment", ONE "}"), 415, "found 'gzip'");
+  coding_header = "identity";
+  struct exchange *x = ask("POST", infer, "sentiment", ONE "}");
+  assert_int_equal(expect_job(x)->count, 1);
+  free_exchange(x);
+  coding_header = NULL;
+}
+
 static void refuse_text(const char *rest, const char *words) {
   char body[512];
   snprintf(body, sizeof body, "{\"inputs\":[{\"name\":\"text\",%s}]}", rest);
@@ -376,12 +387,19 @@ static int close_all(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_as_json),  cmocka_unit_test(a_column_of_texts),
-      cmocka_unit_test(chosen_outputs), cmocka_unit_test(ties_in_label_order),
-      cmocka_unit_test(ids_and_masks),  cmocka_unit_test(ids_refused),
-      cmocka_unit_test(pairs),          cmocka_unit_test(candidate_labels),
-      cmocka_unit_test(deadlines),      cmocka_unit_test(requests_refused),
-      cmocka_unit_test(shapes_refused), cmocka_unit_test(embeddings),
+      cmocka_unit_test(texts_as_json),
+      cmocka_unit_test(a_column_of_texts),
+      cmocka_unit_test(chosen_outputs),
+      cmocka_unit_test(ties_in_label_order),
+      cmocka_unit_test(ids_and_masks),
+      cmocka_unit_test(ids_refused),
+      cmocka_unit_test(pairs),
+      cmocka_unit_test(candidate_labels),
+      cmocka_unit_test(deadlines),
+      cmocka_unit_test(requests_refused),
+      cmocka_unit_test(compressed_bodies),
+      cmocka_unit_test(shapes_refused),
+      cmocka_unit_test(embeddings),
   };
   return cmocka_run_group_tests(tests, open_all, close_all);
 }
