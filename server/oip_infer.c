@@ -275,6 +275,7 @@ static bool classes_of(struct job *job, const float *values, size_t labels, size
     size_t best = SIZE_MAX;
     for (size_t l = 0; l < labels; l++)
       if ((last == SIZE_MAX || by_value(values, last, l)) && (best == SIZE_MAX || by_value(values, l, best))) best = l;
+    if (best == SIZE_MAX) return false; // not numbers
     const char *label = job_label(job, best);
     size_t room = strlen(label) + 64;
     char *text = job_alloc(job, room);

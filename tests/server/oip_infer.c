@@ -1,5 +1,6 @@
 // oip_infer.c - tensors in and out of the Open Inference Protocol as JSON, and what is refused. (oip_raw.c: raw bytes.)
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -90,6 +91,21 @@ static void ties_in_label_order(void **state) {
   assert_int_equal(strncmp(json_string_value(json_array_get(data, 2)), "0:1:", 4), 0);
   json_decref(answer);
   free_exchange(x);
+}
+
+static void answers_that_are_no_numbers(void **state) {
+  (void)state;
+  static const float scores[] = {NAN, NAN};
+  static const char *const bodies[] = {
+      ONE ", \"outputs\": [{\"name\": \"logits\", \"parameters\": {\"classification\": 2}}]}",
+      ONE ", \"outputs\": [{\"name\": \"score\"}]}"};
+  for (size_t i = 0; i < 2; i++) {
+    struct exchange *x = ask("POST", infer, "sentiment", bodies[i]);
+    fill_scores(expect_job(x), scores);
+    x->answer->whole(x);
+    assert_int_equal(x->status, 500);
+    free_exchange(x);
+  }
 }
 
 // ---- ids ------------------------------------------------------------------------------------------------------------
@@ -391,6 +407,7 @@ int main(void) {
       cmocka_unit_test(a_column_of_texts),
       cmocka_unit_test(chosen_outputs),
       cmocka_unit_test(ties_in_label_order),
+      cmocka_unit_test(answers_that_are_no_numbers),
       cmocka_unit_test(ids_and_masks),
       cmocka_unit_test(ids_refused),
       cmocka_unit_test(pairs),
