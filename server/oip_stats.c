@@ -31,19 +31,15 @@ static json_t *duration(uint64_t count, double seconds) {
   return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)(seconds * 1e9));
 }
 
-// Requests that were answered, or those that were not, of both forms.
-static json_int_t requests(const json_t *rollout, bool failed) {
-  json_int_t n = 0;
-  for (int v = 0; v < VARIANT_COUNT; v++) {
-    const json_t *form = json_object_get(json_object_get(rollout, "requests"), variant_name((enum variant)v));
-    json_int_t bad = json_integer_value(json_object_get(form, "failed"));
-    n += failed ? bad : json_integer_value(json_object_get(form, "count")) - bad;
-  }
-  return n;
+// Requests that came to the model, or (code) those that were answered with that status.
+static json_int_t requests(struct metrics *m, const char *model, const char *code) {
+  const struct metric_label labels[] = {{"model", model}, {"code", code}};
+  return (json_int_t)metrics_sum(m, "pare_requests_total", labels, code ? 2 : 1);
 }
 
-// Times as the metrics have them. A pass is counted once, however many texts it computes; a request likewise.
-static void add_times(json_t *stats, struct server *server, const char *model, const json_t *rollout) {
+// Counts and times as the metrics have them. A pass is counted once, however many texts it computes; a request
+// likewise.
+static void add_times(json_t *stats, struct server *server, const char *model) {
   struct form_metrics m[VARIANT_COUNT];
   uint64_t passes = 0;
   double inferring = 0;
@@ -54,13 +50,13 @@ static void add_times(json_t *stats, struct server *server, const char *model, c
   }
   // What follows is of both forms together.
   const struct metric *queue = m[0].queue_seconds, *tokenize = m[0].tokenize_seconds;
-  json_int_t answered = requests(rollout, false);
+  json_int_t answered = requests(server->metrics, model, "200"), all = requests(server->metrics, model, NULL);
   json_object_set_new(stats, "inference_count", json_integer(answered));
   json_object_set_new(stats, "execution_count", json_integer((json_int_t)passes));
   json_object_set_new(
       stats, "inference_stats",
       json_pack("{s:{s:I}, s:{s:I}, s:o, s:o, s:o, s:{s:I}}", "success", "count", answered, "fail", "count",
-                requests(rollout, true), "queue", duration(metric_count(queue), metric_value(queue)), "compute_input",
+                all - answered, "queue", duration(metric_count(queue), metric_value(queue)), "compute_input",
                 duration(metric_count(tokenize), metric_value(tokenize)), "compute_infer", duration(passes, inferring),
                 "cache_hit", "count", (json_int_t)metric_value(m[0].cache_hits)));
 }
@@ -75,9 +71,8 @@ static json_t *stats_of(const struct exchange *x, const struct served *s) {
     json_object_set_new(forms, variant_name((enum variant)v), form_of(&s->forms[v]));
   json_object_set_new(stats, "forms", forms);
   json_object_set_new(stats, "state_reason", json_string(s->state_reason));
-  json_t *rollout = rollout_state(s->rollout);
-  if (x->server) add_times(stats, x->server, s->name, rollout);
-  json_object_set_new(stats, "rollout", rollout);
+  if (x->server) add_times(stats, x->server, s->name);
+  json_object_set_new(stats, "rollout", rollout_state(s->rollout));
   return stats;
 }
 

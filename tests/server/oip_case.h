@@ -12,6 +12,7 @@
 static struct models *models;
 static pare_engine *engine;
 static struct serve_config config = {.limits = {.texts = 8, .max_tokens = 64, .timeout_ms = 60000}};
+static struct server *server;     // NULL: none
 static const char *binary_header; // value of Inference-Header-Content-Length, or NULL
 static const char *coding_header; // value of Content-Encoding, or NULL
 
@@ -41,6 +42,7 @@ static inline struct exchange *ask_bytes(const char *method, const char *pattern
   x->body = body;
   x->body_len = len;
   x->models = models;
+  x->server = server;
   x->config = &config;
   x->header = header;
   x->route->handle(x);
