@@ -192,29 +192,33 @@ static bool run_of(struct exchange *x, const int64_t *mask, size_t row, size_t c
   return false;
 }
 
+static bool below(struct exchange *x, const char *name, size_t row, int64_t value, size_t limit) {
+  if (value >= 0 && (uint64_t)value < limit) return true;
+  exchange_fail(x, 400, "inputs", "input '%s', row %zu: expected 0 to %zu, found %lld", name, row, limit - 1,
+                (long long)value);
+  return false;
+}
+
+// All that the model would refuse is refused here: it computes for several clients at once, and refuses all of them.
 static bool row_into(struct exchange *x, struct job *job, size_t row, const int64_t *ids, const int64_t *types,
                      size_t n) {
   const pare_model *m = served_model(job->served);
-  size_t vocab = pare_model_vocab_size(m), most = pare_model_max_tokens(m);
+  size_t vocab = pare_model_vocab_size(m), most = pare_model_max_tokens(m), kinds = pare_model_type_count(m);
   if (n > most) {
     exchange_fail(x, 400, "inputs", "input 'input_ids', row %zu: expected at most %zu tokens, found %zu", row, most, n);
     return false;
   }
   uint32_t *out = job_alloc(job, n * sizeof *out);
-  uint8_t *kinds = job_alloc(job, n);
-  if (!out || !kinds) return out_of_memory(x);
+  uint8_t *type = job_alloc(job, n);
+  if (!out || !type) return out_of_memory(x);
   for (size_t i = 0; i < n; i++) {
-    if (ids[i] < 0 || (uint64_t)ids[i] >= vocab || types[i] < 0 || types[i] > 1) {
-      bool id = ids[i] < 0 || (uint64_t)ids[i] >= vocab;
-      exchange_fail(x, 400, "inputs", "input '%s', row %zu: expected 0 to %zu, found %lld",
-                    id ? "input_ids" : "token_type_ids", row, id ? vocab - 1 : 1, (long long)(id ? ids[i] : types[i]));
-      return false;
-    }
+    if (!below(x, "input_ids", row, ids[i], vocab)) return false;
+    if (!below(x, "token_type_ids", row, types[i], kinds ? kinds : UINT8_MAX + 1)) return false;
     out[i] = (uint32_t)ids[i];
-    kinds[i] = (uint8_t)types[i];
+    type[i] = (uint8_t)types[i];
   }
   job->items[row].ids = out;
-  job->items[row].types = kinds;
+  job->items[row].types = type;
   job->items[row].id_count = n;
   return true;
 }

@@ -148,7 +148,7 @@ static void ids_refused(void **state) {
   refuse_ids(IDS("input_ids", "[1,3]", "[1,2,3]") "," IDS("attention_mask", "[1,3]", "[1,0,1]"), "found gaps");
   refuse_ids(IDS("input_ids", "[1,2]", "[1,2]") "," IDS("attention_mask", "[1,2]", "[1,2]"), "0 or 1, found 2");
   refuse_ids(IDS("input_ids", "[1,2]", "[1,2]") "," IDS("attention_mask", "[2,1]", "[1,1]"), "same as input_ids");
-  refuse_ids(IDS("input_ids", "[1,2]", "[1,2]") "," IDS("token_type_ids", "[1,2]", "[0,2]"), "token_type_ids");
+  refuse_ids(IDS("input_ids", "[1,2]", "[1,2]") "," IDS("token_type_ids", "[1,2]", "[0,256]"), "0 to 255, found 256");
   refuse_ids(IDS("attention_mask", "[1,2]", "[1,1]"), "expected text");
   refuse_ids(IDS("input_ids", "[1,2]", "[1,2]") "," TEXTS("[1]", "[\"a\"]"), "not both");
   refuse_ids(IDS("input_ids", "[1,1]", "[1]") "," IDS("input_ids", "[1,1]", "[1]"), "twice");
@@ -381,6 +381,10 @@ static void embeddings(void **state) {
           "{\"inputs\": [" IDS("input_ids", "[1,1]", "[42]") "], \"parameters\": {\"normalize\": false}}");
   assert_true(expect_job(x)->raw);
   free_exchange(x);
+  // A BERT has as many token types as its configuration says; a DistilBERT has none and looks at none.
+  expect_refusal(ask("POST", infer, "encoder",
+                     "{\"inputs\": [" IDS("input_ids", "[1,1]", "[42]") "," IDS("token_type_ids", "[1,1]", "[2]") "]}"),
+                 400, "'token_type_ids', row 0: expected 0 to 1, found 2");
   expect_refusal(ask("POST", infer, "encoder", ONE ", \"outputs\": [{\"name\": \"logits\"}]}"), 400,
                  "expected embedding, found logits");
 }
