@@ -14,6 +14,8 @@ extern "C" {
 // A linear classifier over hashed n-grams: pare_classify answers in microseconds on the calling thread, and no batch
 // would be faster.
 PARE_API bool pare_model_is_linear(const pare_model *model);
+// A sequence's token types are below this; 0: the model knows none and does not look at them.
+PARE_API size_t pare_model_type_count(const pare_model *model);
 // Sequences that the answer to one text takes: one, or with candidate labels one for each. options may be NULL.
 PARE_API size_t pare_classify_sequence_count(const pare_model *model, const struct pare_classify_options *options);
 // The ids of those sequences, as pare_classify reads the text. tokens (sequence count): zeroed before their first use,

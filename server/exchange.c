@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char media_json[] = "application/json";
 
@@ -13,6 +14,11 @@ json_t *exchange_parse(struct exchange *x) {
   if (x->json) return x->json;
   if (!x->body_len) {
     exchange_fail(x, 400, NULL, "expected a JSON object as body, found none");
+    return NULL;
+  }
+  const char *coding = x->header ? x->header(x, "Content-Encoding") : NULL;
+  if (coding && *coding && strcasecmp(coding, "identity")) {
+    exchange_fail(x, 415, NULL, "Content-Encoding: expected a body that is not compressed, found '%.40s'", coding);
     return NULL;
   }
   x->json = json_loadb(x->body, x->body_len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &at);

@@ -79,6 +79,12 @@ static void add_escaped(struct buf *b, const char *text, bool quote) {
   }
 }
 
+static void add_label(struct buf *b, const struct metric_label *label) {
+  buf_printf(b, "%s=\"", label->name);
+  add_escaped(b, label->value, true);
+  buf_puts(b, "\"");
+}
+
 static struct metric *series_new(const struct metric_family *about, char *labels) {
   struct metric *s = calloc(1, sizeof *s);
   if (!s) {
@@ -128,9 +134,8 @@ struct metric *metrics_series(struct metrics *m, const struct metric_family *fam
   if (!m) return NULL;
   struct buf text = {0};
   for (size_t i = 0; i < count; i++) {
-    buf_printf(&text, "%s%s=\"", i ? "," : "", labels[i].name);
-    add_escaped(&text, labels[i].value, true);
-    buf_puts(&text, "\"");
+    if (i) buf_puts(&text, ",");
+    add_label(&text, &labels[i]);
   }
   char *rendered = buf_take(&text);
   if (!rendered) return NULL;
@@ -192,6 +197,34 @@ void metric_observe(struct metric *m, double value) {
 
 double metric_value(const struct metric *m) {
   return m ? load(&m->value) : 0;
+}
+
+// Whether `label`, name="value" as it is written, is one of the series' labels. No value holds a bare quote, so what
+// begins after a comma or at the beginning and ends with a quote is a label whole.
+static bool carries(const struct metric *s, const char *label) {
+  const char *at = s->labels;
+  while ((at = strstr(at, label)) && at != s->labels && at[-1] != ',') at++;
+  return at != NULL;
+}
+
+double metrics_sum(struct metrics *m, const char *family, const struct metric_label *labels, size_t count) {
+  if (!m) return 0;
+  double sum = 0;
+  pthread_mutex_lock(&m->lock);
+  const struct family *f = m->first;
+  while (f && strcmp(f->about->name, family)) f = f->next;
+  for (const struct metric *s = f ? f->first : NULL; s; s = s->next) {
+    bool all = true;
+    for (size_t i = 0; all && i < count; i++) {
+      struct buf label = {0};
+      add_label(&label, &labels[i]);
+      all = !label.failed && carries(s, label.data);
+      buf_free(&label);
+    }
+    if (all) sum += metric_value(s);
+  }
+  pthread_mutex_unlock(&m->lock);
+  return sum;
 }
 
 static uint64_t bucket_count(const struct metric *m, size_t i) {

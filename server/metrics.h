@@ -38,6 +38,8 @@ double metric_value(const struct metric *m);         // counter, gauge; a histog
 uint64_t metric_count(const struct metric *m);       // a histogram's observations
 // The q-quantile read off a histogram's buckets by linear interpolation; NaN without observations.
 double metric_quantile(const struct metric *m, double q);
+// The values of all the family's series that carry these labels, among others, added up; 0: there are none.
+double metrics_sum(struct metrics *m, const char *family, const struct metric_label *labels, size_t count);
 // Every family with its HELP and TYPE, families and series in the order of their first use.
 void metrics_write(struct metrics *m, struct buf *out);
 

@@ -181,6 +181,8 @@ static enum pare_status served_open(struct models *m, const struct serve_model_c
     const struct form *q = &s->forms[VARIANT_QUANTIZED];
     struct rollout_config rollout = config->rollout;
     if (!s->has_quantized) rollout.shadow_share = 0; // nothing to compare with
+    // One that could not be used is a fallback, said below; one that never was is none.
+    if (!s->has_quantized && !s->state_reason[0]) rollout.mode = ROLLOUT_ORIGINAL;
     s->rollout = rollout_new(&rollout, s->name, q->model ? q->scheme : s->forms[VARIANT_ORIGINAL].scheme,
                              m->hooks.metrics, &m->hooks.sink);
     if (!s->rollout) status = error_no_memory(err);

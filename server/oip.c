@@ -20,18 +20,18 @@ struct served *oip_model(struct exchange *x) {
   return NULL;
 }
 
-static json_t *version_of(const struct served *s) {
+json_t *oip_version(const struct served *s) {
   char version[16];
   snprintf(version, sizeof version, "%u", s->version);
   return json_string(version);
 }
 
 json_t *oip_head(const struct served *s) {
-  return json_pack("{s:s, s:o}", "model_name", s->name, "model_version", version_of(s));
+  return json_pack("{s:s, s:o}", "model_name", s->name, "model_version", oip_version(s));
 }
 
 static void server_metadata(struct exchange *x) {
-  static const char *const extensions[] = {"binary_tensor_data", "classification", "generate",
+  static const char *const extensions[] = {"binary_tensor_data", "classification", "generate",  "model_configuration",
                                            "model_repository",   "parameters",     "statistics"};
   json_t *list = json_array();
   for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
@@ -81,8 +81,32 @@ static void model_metadata(struct exchange *x) {
       json_pack("{s:s, s:b, s:o}", "task", tasks[s->task], "candidate_labels", s->nli, "labels", labels);
   if (!s->linear) json_object_set_new(parameters, "max_tokens", json_integer((json_int_t)pare_model_max_tokens(m)));
   exchange_json(x, 200,
-                json_pack("{s:s, s:[o], s:s, s:o, s:o, s:o}", "name", s->name, "versions", version_of(s), "platform",
+                json_pack("{s:s, s:[o], s:s, s:o, s:o, s:o}", "name", s->name, "versions", oip_version(s), "platform",
                           "pare", "inputs", oip_inputs_of(s), "outputs", oip_outputs_of(s), "parameters", parameters));
+  served_release(s);
+}
+
+// What load generators read before they begin: the metadata's tensors in the words of Triton's model configuration,
+// where texts are strings, and 0 says that the first size is not theirs to add.
+void oip_config(struct exchange *x) {
+  struct served *s = oip_model(x);
+  if (!s) return;
+  json_t *sides[2] = {oip_inputs_of(s), oip_outputs_of(s)}, *lists[2], *tensor;
+  for (size_t side = 0, i; side < 2; side++) {
+    lists[side] = json_array();
+    json_array_foreach(sides[side], i, tensor) {
+      const char *type = json_string_value(json_object_get(tensor, "datatype"));
+      bool optional = json_object_get(tensor, "parameters") != NULL;
+      json_t *entry = json_pack("{s:O, s:s+, s:O}", "name", json_object_get(tensor, "name"), "data_type", "TYPE_",
+                                strcmp(type, "BYTES") ? type : "STRING", "dims", json_object_get(tensor, "shape"));
+      if (optional) json_object_set_new(entry, "optional", json_true());
+      json_array_append_new(lists[side], entry);
+    }
+    json_decref(sides[side]);
+  }
+  exchange_json(x, 200,
+                json_pack("{s:s, s:s, s:s, s:i, s:o, s:o}", "name", s->name, "platform", "pare", "backend", "pare",
+                          "max_batch_size", 0, "input", lists[0], "output", lists[1]));
   served_release(s);
 }
 
@@ -100,6 +124,8 @@ const struct route oip_routes[] = {
     {"POST", "/v2/models/{*}/generate_stream", oip_generate_stream, ERROR_GENERATE, "v2_generate_stream"},
     {"GET", "/v2/models/{*}/versions/{}/ready", model_ready, ERROR_PLAIN, "v2_model_ready"},
     {"GET", "/v2/models/{*}/ready", model_ready, ERROR_PLAIN, "v2_model_ready"},
+    {"GET", "/v2/models/{*}/versions/{}/config", oip_config, ERROR_PLAIN, "v2_model"},
+    {"GET", "/v2/models/{*}/config", oip_config, ERROR_PLAIN, "v2_model"},
     {"GET", "/v2/models/{*}/versions/{}/stats", oip_stats, ERROR_PLAIN, "v2_stats"},
     {"GET", "/v2/models/{*}/stats", oip_stats, ERROR_PLAIN, "v2_stats"},
     {"GET", "/v2/models/{*}/versions/{}", model_metadata, ERROR_PLAIN, "v2_model"},

@@ -4,12 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/size.h"
-#include "fields.h"
+#include "inputs.h"
 #include "oip.h"
-
-enum { MOST_STOPS = 16 };
 
 struct generate {
   bool details;
@@ -18,44 +15,25 @@ struct generate {
 
 // ---- the request ----------------------------------------------------------------------------------------------------
 
-static bool read_stops(struct fields *p, struct job *job) {
-  size_t n;
-  const char **given = fields_strings(p, "stop", MOST_STOPS, &n), **kept = NULL;
-  bool room = !n || (kept = job_alloc(job, n * sizeof *kept));
-  for (size_t i = 0; room && i < n; i++) {
-    if (!*given[i]) fields_fail(p, "stop", "texts that are not empty");
-    room = (kept[i] = job_strdup(job, given[i], strlen(given[i])));
-  }
-  free(given);
-  job->generate.stop = kept;
-  job->generate.stop_count = n;
-  if (!room) exchange_fail(p->x, 500, NULL, "out of memory");
-  return room && p->ok;
-}
-
 // What is absent: a language model's next tokens are the most probable ones, 20 of them as the protocol says; an
 // encoder-decoder follows its own configuration.
 static bool read_parameters(struct fields *p, struct job *job, struct generate *g) {
   struct pare_generate_options *o = &job->generate;
-  const pare_model *m = served_model(job->served);
   bool own = job->served->task == PARE_TASK_SEQ2SEQ;
   size_t most = p->x->config->limits.max_tokens;
   o->max_tokens = fields_size(p, "max_tokens", own ? 0 : size_min(20, most), 1, most);
-  o->temperature = fields_number(p, "temperature", 0, 0, 100);
-  o->top_p = fields_number(p, "top_p", 0, 0, 1);
-  o->min_p = fields_number(p, "min_p", 0, 0, 1);
-  o->top_k = fields_size(p, "top_k", 0, 0, pare_model_vocab_size(m));
-  o->repetition_penalty = fields_number(p, "repetition_penalty", 0, 0.01, 100);
+  bool own_penalty = own && !fields_has(p, "repetition_penalty");
+  inputs_sampling(p, 0, o);
+  if (own_penalty) o->repetition_penalty = 0;
   o->presence_penalty = fields_number(p, "presence_penalty", 0, -2, 2);
   o->frequency_penalty = fields_number(p, "frequency_penalty", 0, -2, 2);
-  // A search takes no temperature; who gives one wants to sample.
+  // A search takes no temperature; who gives one wants to draw.
   if (own && o->temperature > 0) o->beams = 1;
-  const size_t most_seed = (size_t)1 << 53; // whole numbers beyond it are not told apart in JSON
-  job->items[0].seed = fields_size(p, "seed", clock_ns() % most_seed, 0, most_seed);
-  o->seed = job->items[0].seed;
+  o->seed = job->items[0].seed = inputs_seed(p);
+  inputs_stop(p, "stop", job);
   g->details = fields_flag(p, "details", false);
   job->logprobs = g->details && !own; // a search has none
-  return read_stops(p, job);
+  return p->ok;
 }
 
 static bool fill(struct exchange *x, struct fields *f, struct job *job) {
@@ -64,17 +42,19 @@ static bool fill(struct exchange *x, struct fields *f, struct job *job) {
   const json_t *text = fields_any(f, "text_input");
   x->state = g;
   if (!g) {
-    exchange_fail(x, 500, NULL, "out of memory");
+    inputs_no_memory(f);
     return false;
   }
   if (!json_is_string(text)) {
     fields_fail(f, "text_input", "a text");
     return false;
   }
-  size_t len = json_string_length(text);
-  job->items[0].text = (struct pare_text){.text = job_strdup(job, json_string_value(text), len), .len = len};
-  if (!job->items[0].text.text) exchange_fail(x, 500, NULL, "out of memory");
-  return job->items[0].text.text && read_parameters(&p, job, g);
+  const struct pare_text prompt = {.text = json_string_value(text), .len = json_string_length(text)};
+  if (!inputs_put_text(&prompt, job, &job->items[0])) {
+    inputs_no_memory(f);
+    return false;
+  }
+  return read_parameters(&p, job, g);
 }
 
 static void generate(struct exchange *x, bool stream, const struct answer *answer) {
@@ -115,23 +95,25 @@ static json_t *text_of(const struct job_item *item, size_t from, size_t to) {
   return json_stringn(item->output ? item->output + from : "", to - from);
 }
 
-static bool is_special(const pare_model *m, uint32_t id) {
-  char *text = NULL, *bare = NULL;
-  bool special = !pare_detokenize(m, &id, 1, false, &text, NULL) && !pare_detokenize(m, &id, 1, true, &bare, NULL) &&
-                 *text && !*bare;
-  free(text);
-  free(bare);
-  return special;
+// A token by itself, decoded; "" for a special one unless `whole`. To be freed; NULL: no memory.
+static char *decoded(const pare_model *m, uint32_t id, bool whole) {
+  char *text = NULL;
+  return pare_detokenize(m, &id, 1, !whole, &text, NULL) ? NULL : text;
 }
 
 static json_t *token_of(const struct job *job, size_t i) {
   const struct job_item *item = &job->items[0];
   const pare_model *m = served_model(job->served);
-  json_t *text = item->ends ? text_of(item, text_before(item, i), text_before(item, i + 1))
-                            : json_string(pare_token_piece(m, item->output_ids[i]));
+  char *whole = decoded(m, item->output_ids[i], true), *bare = decoded(m, item->output_ids[i], false);
+  bool special = whole && bare && *whole && !*bare;
+  // What a search found comes in one piece, of which no token's share is known.
+  json_t *text = job->served->task == PARE_TASK_SEQ2SEQ ? json_string(whole)
+                                                        : text_of(item, text_before(item, i), text_before(item, i + 1));
   json_t *logprob = item->logprobs ? json_real((double)item->logprobs[item->tokens + i]) : json_null();
+  free(whole);
+  free(bare);
   return json_pack("{s:I, s:o, s:o, s:b}", "id", (json_int_t)item->output_ids[i], "text", text ? text : json_string(""),
-                   "logprob", logprob ? logprob : json_null(), "special", is_special(m, item->output_ids[i]));
+                   "logprob", logprob ? logprob : json_null(), "special", special);
 }
 
 static void set_finish(json_t *details, const struct job *job) {

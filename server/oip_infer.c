@@ -7,13 +7,12 @@
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "fields.h"
+#include "classifying.h"
 #include "oip.h"
 #include "oip_tensors.h"
 
 enum output { OUT_LOGITS, OUT_LABEL, OUT_SCORE, OUT_SCORES, OUT_EMBEDDING, OUT_COUNT };
 static const char *const output_names[] = {"logits", "label", "score", "scores", "embedding"};
-enum { MOST_LABELS = 1000 };
 
 struct wanted {
   enum output output;
@@ -118,65 +117,6 @@ static bool read_outputs(struct exchange *x, const struct served *s, struct fiel
   return true;
 }
 
-// ---- candidate labels -----------------------------------------------------------------------------------------------
-
-// Tensor protocols know only plain values as parameters, so a list may also come as one text with commas.
-static const char **split(struct job *job, const char *text, size_t *count) {
-  size_t n = 1;
-  for (const char *c = text; *c; c++) n += *c == ',';
-  const char **out = job_alloc(job, n * sizeof *out);
-  for (size_t i = 0; out && i < n; i++) {
-    size_t len = strcspn(text, ",");
-    const char *from = text + strspn(text, " \t"), *to = text + len;
-    if (from > to) from = to;
-    while (to > from && (to[-1] == ' ' || to[-1] == '\t')) to--;
-    out[i] = job_strdup(job, from, (size_t)(to - from));
-    if (!out[i]) return NULL;
-    text += len + (i + 1 < n);
-  }
-  *count = n;
-  return out;
-}
-
-static const char **copied(struct job *job, const char *const *list, size_t n) {
-  const char **out = job_alloc(job, n * sizeof *out);
-  for (size_t i = 0; out && i < n; i++)
-    if (!(out[i] = job_strdup(job, list[i], strlen(list[i])))) return NULL;
-  return out;
-}
-
-static bool read_candidates(struct fields *p, struct job *job) {
-  const char key[] = "candidate_labels", *template_text = fields_text(p, "hypothesis_template", NULL);
-  struct pare_classify_options *o = &job->classify;
-  bool multi = fields_flag(p, "multi_label", false);
-  if (!fields_has(p, key)) {
-    if (template_text) fields_fail(p, "hypothesis_template", "nothing without candidate_labels");
-    return p->ok;
-  }
-  if (!job->served->nli) fields_fail(p, key, "nothing (the model has labels of its own and knows no entailment)");
-  if (template_text && !strstr(template_text, "{}"))
-    fields_fail(p, "hypothesis_template", "a text with {} for the label");
-  const json_t *value = fields_any(p, key);
-  const char **labels = NULL;
-  if (json_is_string(value)) {
-    const char *text = fields_text(p, key, NULL);
-    if (text) labels = split(job, text, &o->label_count);
-  } else {
-    const char **list = fields_strings(p, key, MOST_LABELS, &o->label_count);
-    if (list) labels = copied(job, list, o->label_count);
-    free(list);
-  }
-  if (!p->ok) return false;
-  o->labels = labels;
-  o->multi_label = multi;
-  if (!labels || (template_text && !(o->template_text = job_strdup(job, template_text, strlen(template_text)))))
-    return out_of_memory(p->x);
-  for (size_t i = 0; i < o->label_count; i++)
-    if (!*labels[i]) fields_fail(p, key, "labels that are not empty");
-  if (o->label_count > MOST_LABELS) fields_fail(p, key, "at most 1000 labels");
-  return p->ok;
-}
-
 // ---- texts and ids --------------------------------------------------------------------------------------------------
 
 static bool row_count(struct exchange *x, const struct oip_input *in, size_t *n) {
@@ -252,29 +192,33 @@ static bool run_of(struct exchange *x, const int64_t *mask, size_t row, size_t c
   return false;
 }
 
+static bool below(struct exchange *x, const char *name, size_t row, int64_t value, size_t limit) {
+  if (value >= 0 && (uint64_t)value < limit) return true;
+  exchange_fail(x, 400, "inputs", "input '%s', row %zu: expected 0 to %zu, found %lld", name, row, limit - 1,
+                (long long)value);
+  return false;
+}
+
+// All that the model would refuse is refused here: it computes for several clients at once, and refuses all of them.
 static bool row_into(struct exchange *x, struct job *job, size_t row, const int64_t *ids, const int64_t *types,
                      size_t n) {
   const pare_model *m = served_model(job->served);
-  size_t vocab = pare_model_vocab_size(m), most = pare_model_max_tokens(m);
+  size_t vocab = pare_model_vocab_size(m), most = pare_model_max_tokens(m), kinds = pare_model_type_count(m);
   if (n > most) {
     exchange_fail(x, 400, "inputs", "input 'input_ids', row %zu: expected at most %zu tokens, found %zu", row, most, n);
     return false;
   }
   uint32_t *out = job_alloc(job, n * sizeof *out);
-  uint8_t *kinds = job_alloc(job, n);
-  if (!out || !kinds) return out_of_memory(x);
+  uint8_t *type = job_alloc(job, n);
+  if (!out || !type) return out_of_memory(x);
   for (size_t i = 0; i < n; i++) {
-    if (ids[i] < 0 || (uint64_t)ids[i] >= vocab || types[i] < 0 || types[i] > 1) {
-      bool id = ids[i] < 0 || (uint64_t)ids[i] >= vocab;
-      exchange_fail(x, 400, "inputs", "input '%s', row %zu: expected 0 to %zu, found %lld",
-                    id ? "input_ids" : "token_type_ids", row, id ? vocab - 1 : 1, (long long)(id ? ids[i] : types[i]));
-      return false;
-    }
+    if (!below(x, "input_ids", row, ids[i], vocab)) return false;
+    if (!below(x, "token_type_ids", row, types[i], kinds ? kinds : UINT8_MAX + 1)) return false;
     out[i] = (uint32_t)ids[i];
-    kinds[i] = (uint8_t)types[i];
+    type[i] = (uint8_t)types[i];
   }
   job->items[row].ids = out;
-  job->items[row].types = kinds;
+  job->items[row].types = type;
   job->items[row].id_count = n;
   return true;
 }
@@ -335,6 +279,7 @@ static bool classes_of(struct job *job, const float *values, size_t labels, size
     size_t best = SIZE_MAX;
     for (size_t l = 0; l < labels; l++)
       if ((last == SIZE_MAX || by_value(values, last, l)) && (best == SIZE_MAX || by_value(values, l, best))) best = l;
+    if (best == SIZE_MAX) return false; // not numbers
     const char *label = job_label(job, best);
     size_t room = strlen(label) + 64;
     char *text = job_alloc(job, room);
@@ -418,7 +363,8 @@ static bool fill(struct exchange *x, const struct oip_inputs *inputs, struct job
   x->state = infer;
   read_deadline(&p, job);
   job->raw = !fields_flag(&p, "normalize", true);
-  return read_candidates(&p, job) && read_outputs(x, job->served, &f, &p, infer) &&
+  if (job->op == JOB_CLASSIFY) classifying_candidates(&p, job, "candidate_labels");
+  return p.ok && read_outputs(x, job->served, &f, &p, infer) &&
          (oip_input_find(inputs, "text") ? texts_into(x, inputs, job) : ids_into(x, inputs, job)) && f.ok && p.ok;
 }
 

@@ -1,6 +1,5 @@
 // oip_repository.c - which models there are, and loading and unloading them by call (Triton's model repository
 // extension). A load that names a variant is a promotion or a rollback of a model that is loaded.
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,10 +15,8 @@ static struct fields body_of(struct exchange *x) {
 static json_t *entry_of(struct exchange *x, const struct known_model *known) {
   struct served *s = models_find(x->models, known->config->name);
   const char *why = known->error[0] ? known->error : s ? "" : "unloaded";
-  char version[16] = "";
-  if (s) snprintf(version, sizeof version, "%u", s->version);
-  json_t *entry = json_pack("{s:s, s:s, s:s, s:s}", "name", known->config->name, "version", version, "state",
-                            s ? "READY" : "UNAVAILABLE", "reason", why);
+  json_t *entry = json_pack("{s:s, s:o, s:s, s:s}", "name", known->config->name, "version",
+                            s ? oip_version(s) : json_string(""), "state", s ? "READY" : "UNAVAILABLE", "reason", why);
   served_release(s);
   return entry;
 }
@@ -59,7 +56,7 @@ static void load(struct exchange *x) {
   }
   struct served *s = models_find(x->models, x->params[0]);
   json_t *answer = json_pack("{s:s, s:s}", "name", x->params[0], "state", s ? "READY" : "UNAVAILABLE");
-  if (s) json_object_set_new(answer, "version", json_integer((json_int_t)s->version));
+  if (s) json_object_set_new(answer, "version", oip_version(s));
   served_release(s);
   exchange_json(x, 200, answer);
 }

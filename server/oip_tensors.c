@@ -306,7 +306,7 @@ void oip_write_end(struct exchange *x, struct oip_writer *w, json_t *head) {
   bool failed = json_object_set_new(head, "outputs", w->outputs) || w->failed || w->raw.failed;
   if (failed) {
     json_decref(head);
-    exchange_fail(x, 500, NULL, "the answer could not be written");
+    exchange_fail(x, 500, NULL, "the answer could not be written: no memory, or the model gave what is no number");
   } else {
     exchange_json(x, 200, head);
     if (w->binary) {

@@ -11,6 +11,10 @@ bool pare_model_is_linear(const pare_model *model) {
   return model->arch->bag;
 }
 
+size_t pare_model_type_count(const pare_model *model) {
+  return model->config.Y;
+}
+
 size_t pare_classify_sequence_count(const pare_model *model, const struct pare_classify_options *options) {
   (void)model;
   return classify_sequence_count(options);

@@ -4,7 +4,6 @@
 #include "base/utf8.h"
 #include "promises.h"
 #include "protocols.h"
-#include "server/rollout_doubles.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

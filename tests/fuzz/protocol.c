@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "protocols.h"
-#include "server/rollout_doubles.h"
 
 static void require(bool ok, const char *what) {
   if (ok) return;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs check_interop.py with a virtual environment made for it: run.sh PARE_PROGRAM PROJECT_DIR [WORK_DIR]
+# Runs check_interop.py and oip_client.py with a virtual environment made for them: run.sh PARE_PROGRAM PROJECT_DIR [WORK_DIR]
 # PARE_PYTHON names another interpreter that already has the packages of requirements.txt.
 set -eu
 pare=$1
@@ -20,4 +20,7 @@ if [ -z "$python" ]; then
     fi
 fi
 mkdir -p "$work"
-exec "$python" "$here/check_interop.py" "$pare" "$project" "$work"
+status=0
+"$python" "$here/check_interop.py" "$pare" "$project" "$work" || status=1
+"$python" "$here/oip_client.py" "$pare" "$project" || status=1
+exit $status

@@ -133,6 +133,25 @@ static void same_labels_same_series(void **state) {
   assert_true(isnan(metric_quantile(NULL, 0.5)));
 }
 
+static void sums_over_series(void **state) {
+  (void)state;
+  struct metrics *m = metrics_new();
+  static const char *const names[] = {"m", "m", "mm", "x,model=\\\"m\\", "m\",code=\"200"};
+  static const char *const codes[] = {"200", "500", "200", "200", "500"};
+  for (size_t i = 0; i < 5; i++)
+    metric_add(metrics_series(m, &requests, (struct metric_label[]){{"model", names[i]}, {"code", codes[i]}}, 2),
+               (double)(1 << i));
+  about(metrics_sum(m, "t_requests_total", (struct metric_label[]){{"model", "m"}}, 1), 3, 0);
+  about(metrics_sum(m, "t_requests_total", (struct metric_label[]){{"code", "200"}, {"model", "m"}}, 2), 1, 0);
+  about(metrics_sum(m, "t_requests_total", (struct metric_label[]){{"code", "200"}}, 1), 13, 0);
+  about(metrics_sum(m, "t_requests_total", (struct metric_label[]){{"model", names[4]}}, 1), 16, 0);
+  about(metrics_sum(m, "t_requests_total", NULL, 0), 31, 0);
+  about(metrics_sum(m, "t_requests", NULL, 0), 0, 0);
+  about(metrics_sum(m, "t_requests_total", (struct metric_label[]){{"odel", "m"}}, 1), 0, 0);
+  about(metrics_sum(NULL, "t_requests_total", NULL, 0), 0, 0);
+  metrics_free(m);
+}
+
 static void quantiles(void **state) {
   (void)state;
   struct metrics *m = metrics_new();
@@ -203,9 +222,10 @@ static void threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(text_format), cmocka_unit_test(numbers),
-      cmocka_unit_test(escapes),     cmocka_unit_test(same_labels_same_series),
-      cmocka_unit_test(quantiles),   cmocka_unit_test(threads),
+      cmocka_unit_test(text_format),      cmocka_unit_test(numbers),
+      cmocka_unit_test(escapes),          cmocka_unit_test(same_labels_same_series),
+      cmocka_unit_test(sums_over_series), cmocka_unit_test(quantiles),
+      cmocka_unit_test(threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "oip_case.h"
+#include "server_metrics.h"
 
 static const char generate[] = "/v2/models/{*}/generate", generate_stream[] = "/v2/models/{*}/generate_stream";
 
@@ -17,7 +18,7 @@ static void server_says_who_it_is(void **state) {
   assert_int_equal(x->status, 200);
   assert_string_equal(json_string_value(json_object_get(answer, "name")), "pare");
   assert_string_equal(json_string_value(json_object_get(answer, "version")), pare_version());
-  assert_int_equal(json_array_size(json_object_get(answer, "extensions")), 6);
+  assert_int_equal(json_array_size(json_object_get(answer, "extensions")), 7);
   json_decref(answer);
   free_exchange(x);
   x = ask("GET", "/v2/health/live", NULL, NULL);
@@ -55,6 +56,19 @@ static void model_metadata(void **state) {
   json_decref(answer);
   free_exchange(x);
   expect_refusal(ask("GET", "/v2/models/{*}", "absent", NULL), 404, "'absent' is not here");
+}
+
+static void model_config(void **state) {
+  (void)state;
+  struct exchange *x = ask("GET", "/v2/models/{*}/config", "sentiment", NULL);
+  expect_json(x, 200,
+              "{\"name\": \"sentiment\", \"platform\": \"pare\", \"backend\": \"pare\", \"max_batch_size\": 0,"
+              "\"input\": [{\"name\": \"text\", \"data_type\": \"TYPE_STRING\", \"dims\": [-1]}],"
+              "\"output\": [{\"name\": \"logits\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1, 2]},"
+              "{\"name\": \"label\", \"data_type\": \"TYPE_STRING\", \"dims\": [-1]},"
+              "{\"name\": \"score\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1]},"
+              "{\"name\": \"scores\", \"data_type\": \"TYPE_FP32\", \"dims\": [-1, 2]}]}");
+  free_exchange(x);
 }
 
 static void versions(void **state) {
@@ -138,6 +152,7 @@ static void what_an_encoder_decoder_is_asked(void **state) {
   x->answer->whole(x);
   json_t *answer = answer_json(x), *details = json_object_get(answer, "details");
   assert_string_equal(json_string_value(json_object_get(details, "finish_reason")), "eos_token");
+  assert_true(json_string_length(json_object_get(json_array_get(json_object_get(details, "logprobs"), 0), "text")) > 0);
   assert_true(json_is_null(json_object_get(json_array_get(json_object_get(details, "logprobs"), 0), "logprob")));
   json_decref(answer);
   free_exchange(x);
@@ -281,7 +296,7 @@ static void loading_and_unloading(void **state) {
               "{\"name\": \"extra\", \"version\": \"\", \"state\": \"UNAVAILABLE\", \"reason\": \"unloaded\"}]");
   free_exchange(x);
   x = ask("POST", "/v2/repository/models/{*}/load", "extra", "{}");
-  expect_json(x, 200, "{\"name\": \"extra\", \"state\": \"READY\", \"version\": 2}");
+  expect_json(x, 200, "{\"name\": \"extra\", \"state\": \"READY\", \"version\": \"2\"}");
   free_exchange(x);
   x = ask("POST", "/v2/repository/index", NULL, "{\"ready\": true}");
   json_t *answer = answer_json(x);
@@ -337,6 +352,46 @@ static void promotion_and_rollback(void **state) {
   free_exchange(x);
 }
 
+static void statistics(void **state) {
+  (void)state;
+  static const struct metric_family requests = {"pare_requests_total", "Requests.", METRIC_COUNTER, NULL, 0};
+  static const char *const codes[] = {"200", "200", "504"}, *const names[] = {"news", "extra", "news"};
+  struct server with = {.metrics = metrics_new(), .models = models, .config = &config};
+  struct form_metrics form;
+  for (size_t i = 0; i < 3; i++)
+    metric_add(
+        metrics_series(with.metrics, &requests, (struct metric_label[]){{"model", names[i]}, {"code", codes[i]}}, 2),
+        (double)(i + 2));
+  for (int v = 0; v < VARIANT_COUNT; v++) {
+    form_metrics_find(with.metrics, "news", variant_name((enum variant)v), &form);
+    metric_observe(form.inference_seconds, 0.5);
+  }
+  metric_observe(form.queue_seconds, 0.25);
+  metric_add(form.cache_hits, 3);
+  server = &with;
+  struct exchange *x = ask("GET", "/v2/models/{*}/stats", "news", NULL);
+  server = NULL;
+  json_t *answer = answer_json(x), *stats = json_array_get(json_object_get(answer, "model_stats"), 0),
+         *expected = json_loads(
+             "{\"success\": {\"count\": 2}, \"fail\": {\"count\": 4}, \"queue\": {\"count\": 1,"
+             "\"ns\": 250000000}, \"compute_input\": {\"count\": 0, \"ns\": 0}, \"compute_infer\":"
+             "{\"count\": 2, \"ns\": 1000000000}, \"cache_hit\": {\"count\": 3}}",
+             0, NULL);
+  assert_true(json_equal(json_object_get(stats, "inference_stats"), expected));
+  assert_int_equal(json_integer_value(json_object_get(stats, "inference_count")), 2);
+  assert_int_equal(json_integer_value(json_object_get(stats, "execution_count")), 2);
+  json_decref(expected);
+  json_decref(answer);
+  free_exchange(x);
+  server = &with;
+  with.draining = true;
+  x = ask("GET", "/v2/health/ready", NULL, NULL);
+  expect_json(x, 503, "{\"live\": true, \"ready\": false}");
+  free_exchange(x);
+  server = NULL;
+  metrics_free(with.metrics);
+}
+
 static void nothing_is_served(void **state) {
   (void)state;
   const char *const names[] = {"sentiment", "group/nli", "news", "extra"};
@@ -359,6 +414,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(server_says_who_it_is),
       cmocka_unit_test(model_metadata),
+      cmocka_unit_test(model_config),
       cmocka_unit_test(versions),
       cmocka_unit_test(order_of_routes),
       cmocka_unit_test(what_generation_is_asked),
@@ -371,6 +427,7 @@ int main(void) {
       cmocka_unit_test(a_model_that_does_not_open),
       cmocka_unit_test(promotion_and_rollback),
       cmocka_unit_test(what_an_encoder_decoder_is_asked),
+      cmocka_unit_test(statistics),
       cmocka_unit_test(nothing_is_served),
   };
   return cmocka_run_group_tests(tests, open_all, close_models);

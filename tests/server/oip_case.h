@@ -8,28 +8,30 @@
 #include <string.h>
 
 #include "protocols.h"
-#include "rollout_doubles.h"
 
 static struct models *models;
 static pare_engine *engine;
 static struct serve_config config = {.limits = {.texts = 8, .max_tokens = 64, .timeout_ms = 60000}};
+static struct server *server;     // NULL: none
 static const char *binary_header; // value of Inference-Header-Content-Length, or NULL
+static const char *coding_header; // value of Content-Encoding, or NULL
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
 static const char *header(const struct exchange *x, const char *name) {
   (void)x;
+  if (!strcmp(name, "Content-Encoding")) return coding_header;
   return strcmp(name, "Inference-Header-Content-Length") ? NULL : binary_header;
 }
 
-static void free_exchange(struct exchange *x) {
+static inline void free_exchange(struct exchange *x) {
   exchange_free(x);
   free(x);
 }
 
 // A request to the route of that method and pattern; model and version as the address has them, or NULL.
-static struct exchange *ask_bytes(const char *method, const char *pattern, const char *model, const char *version,
-                                  const void *body, size_t len) {
+static inline struct exchange *ask_bytes(const char *method, const char *pattern, const char *model,
+                                         const char *version, const void *body, size_t len) {
   struct exchange *x = calloc(1, sizeof *x);
   assert_non_null(x);
   for (size_t i = 0; i < oip_route_count; i++)
@@ -40,6 +42,7 @@ static struct exchange *ask_bytes(const char *method, const char *pattern, const
   x->body = body;
   x->body_len = len;
   x->models = models;
+  x->server = server;
   x->config = &config;
   x->header = header;
   x->route->handle(x);
@@ -47,11 +50,11 @@ static struct exchange *ask_bytes(const char *method, const char *pattern, const
   return x;
 }
 
-static struct exchange *ask(const char *method, const char *pattern, const char *model, const char *body) {
+static inline struct exchange *ask(const char *method, const char *pattern, const char *model, const char *body) {
   return ask_bytes(method, pattern, model, NULL, body, body ? strlen(body) : 0);
 }
 
-static json_t *answer_json(const struct exchange *x) {
+static inline json_t *answer_json(const struct exchange *x) {
   json_error_t error;
   json_t *value = json_loadb(x->out.data ? x->out.data : "", x->out.len, JSON_DECODE_ANY, &error);
   if (!value) fail_msg("no JSON: %s in %.*s", error.text, (int)x->out.len, x->out.data ? x->out.data : "");
@@ -59,7 +62,7 @@ static json_t *answer_json(const struct exchange *x) {
 }
 
 // The answer is that JSON.
-static void expect_json(const struct exchange *x, unsigned status, const char *expected) {
+static inline void expect_json(const struct exchange *x, unsigned status, const char *expected) {
   json_error_t error;
   json_t *found = answer_json(x), *wanted = json_loads(expected, JSON_DECODE_ANY, &error);
   if (!wanted) fail_msg("the test's own JSON: %s", error.text);
@@ -70,7 +73,7 @@ static void expect_json(const struct exchange *x, unsigned status, const char *e
 }
 
 // The request was refused, and the error says so in those words.
-static void expect_refusal(struct exchange *x, unsigned status, const char *words) {
+static inline void expect_refusal(struct exchange *x, unsigned status, const char *words) {
   if (x->status != status || x->job) fail_msg("status %u, expected %u (%s): %s", x->status, status, words, x->out.data);
   json_t *answer = answer_json(x);
   const char *error = json_string_value(json_object_get(answer, "error"));
@@ -80,7 +83,7 @@ static void expect_refusal(struct exchange *x, unsigned status, const char *word
   free_exchange(x);
 }
 
-static struct job *expect_job(const struct exchange *x) {
+static inline struct job *expect_job(const struct exchange *x) {
   if (!x->job) fail_msg("no job: %u %s", x->status, x->out.data ? x->out.data : "");
   assert_int_equal(x->status, 0);
   return x->job;
@@ -92,7 +95,32 @@ static inline const char *answer_header(const struct exchange *x, const char *na
   return NULL;
 }
 
-static void load_model(const char *name, const char *folder) {
+// ---- inference ------------------------------------------------------------------------------------------------------
+
+static const char infer[] = "/v2/models/{*}/infer";
+#define ONE "{\"inputs\":[{\"name\":\"text\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"a\"]}]"
+
+static inline void fill_scores(struct job *job, const float *scores) {
+  size_t n = job_labels(job);
+  for (size_t i = 0; i < job->count; i++) {
+    job->items[i].scores = job_alloc(job, n * sizeof(float));
+    job->items[i].logits = job_alloc(job, n * sizeof(float));
+    for (size_t l = 0; l < n; l++) {
+      job->items[i].scores[l] = scores[i * n + l];
+      job->items[i].logits[l] = 8 * scores[i * n + l] - 4;
+    }
+  }
+}
+
+static inline void expect_ids(const struct job_item *item, size_t n, const uint32_t *ids, const uint8_t *types) {
+  assert_int_equal(item->id_count, n);
+  assert_memory_equal(item->ids, ids, n * sizeof *ids);
+  assert_memory_equal(item->types, types, n);
+}
+
+// ---- models ---------------------------------------------------------------------------------------------------------
+
+static inline void load_model(const char *name, const char *folder) {
   struct pare_error err = {0};
   char path[512];
   snprintf(path, sizeof path, *folder == '/' ? "%s" : PROJECT_DIR "/models/%s", folder);
@@ -100,7 +128,7 @@ static void load_model(const char *name, const char *folder) {
   if (models_load(models, &c, &err)) fail_msg("%s", err.text);
 }
 
-static int open_models(void **state) {
+static inline int open_models(void **state) {
   (void)state;
   const struct pare_engine_options one = {.threads = 1};
   if (pare_engine_open(&one, &engine, NULL)) return -1;
@@ -109,7 +137,7 @@ static int open_models(void **state) {
   return models ? 0 : -1;
 }
 
-static int close_models(void **state) {
+static inline int close_models(void **state) {
   (void)state;
   models_free(models);
   pare_engine_close(engine);

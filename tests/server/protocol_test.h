@@ -16,7 +16,6 @@
 #include <cmocka.h>
 
 #include "protocols.h"
-#include "server/rollout_doubles.h"
 
 struct world {
   pare_engine *engine;
