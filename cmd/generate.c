@@ -7,6 +7,7 @@
 struct options {
   struct generation g;
   struct sampling sampling;
+  const char *presence, *frequency;
   bool stream;
 };
 
@@ -88,6 +89,8 @@ static enum pare_status run(const void *values, const struct args *args, struct 
   enum pare_status status = check(o, args, err);
   if (status == PARE_OK) status = generation_options(&o->g, &how, err);
   if (status == PARE_OK) status = sampling_options(&o->sampling, &how, err);
+  if (status == PARE_OK) status = args_real(o->presence, "presence-penalty", &how.presence_penalty, err);
+  if (status == PARE_OK) status = args_real(o->frequency, "frequency-penalty", &how.frequency_penalty, err);
   if (status == PARE_OK) status = open_preferred(&o->g.use, args->words[0], &opened, err);
   if (status == PARE_OK) status = inputs_read(&source, &in, err);
   if (status == PARE_OK && o->stream && in.count != 1)
@@ -106,6 +109,10 @@ static const struct arg_option table[] = {
      "draw among the likeliest that together reach P"},
     {"min-p", 0, ARG_STRING, offsetof(struct options, sampling.min_p), "P",
      "draw among those at least P times as likely as the likeliest"},
+    {"presence-penalty", 0, ARG_STRING, offsetof(struct options, presence), "P",
+     "off the logit of every id that the answer holds, -2 to 2"},
+    {"frequency-penalty", 0, ARG_STRING, offsetof(struct options, frequency), "P",
+     "the same for each time it holds it; neither goes with beams, nor with an encoder-decoder"},
     {"seed", 0, ARG_SEED, offsetof(struct options, sampling.seed), "S", "same seed, same draws (0)"},
     {"stop", 0, ARG_LIST, offsetof(struct options, sampling.stop), "TEXT",
      "end before TEXT; may be given several times"},

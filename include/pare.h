@@ -179,8 +179,10 @@ struct pare_generate_options {
   double length_penalty;   // with has_length_penalty: a beam's score is the sum of log p over its length to this power
   bool has_length_penalty; // false: 1
   enum pare_early_stopping early_stopping;
-  double presence_penalty, frequency_penalty; // off the logit of an id in the answer: once, and for each time
-  const struct pare_logit_bias *bias;         // added to the logits of some ids
+  // Off the logit of an id in the answer: once, and for each time; -2 to 2. With bias PARE_USAGE from a search (beams,
+  // min_tokens, no_repeat_ngram) and an encoder-decoder.
+  double presence_penalty, frequency_penalty;
+  const struct pare_logit_bias *bias; // added to the logits of some ids, greedy or not
   size_t bias_count;
   // Called between steps, from the calling thread; false: pare_generate ends with PARE_UNAVAILABLE. NULL: never.
   bool (*go_on)(void *context);

@@ -45,7 +45,8 @@ typedef struct pare_generator pare_generator;
 
 struct pare_generator_options {
   size_t streams;     // most at once; 0: 8
-  size_t step_tokens; // most tokens a step reads, all streams together: long prompts are read over several; 0: 256
+  size_t step_tokens; // most tokens a step reads, all streams together: long prompts are read over several; 0: 256.
+                      // At least `streams`; llm-int8's bits depend on its steps, so its prompts are not cut
   bool alone;         // computes on the calling thread and leaves the engine's others to other sessions
   bool reuse;         // a prompt that begins as an earlier one did takes over the keys and values of the beginning
 };
@@ -59,7 +60,7 @@ struct pare_prompt {
   const uint32_t *ids; // used as given, no special tokens added; copied
   size_t len;          // 1 .. pare_model_max_tokens; one less if a token is to follow
   // Of which on_text, context and what only a search does (beams, min_tokens, ...) are not used. max_tokens PARE_OFF:
-  // none, the prompt is only scored. stop and its strings need live only during the call.
+  // none, the prompt is only scored. stop, its strings and bias need live only during the call.
   struct pare_generate_options options;
   bool logprobs;    // of the new tokens
   bool score;       // and of the prompt's own (but the first, which nothing precedes)
@@ -81,13 +82,15 @@ struct pare_stream {
   const char *text;         // of the new ids, cut before a stop string; NUL-terminated
   size_t text_len, settled; // settled: bytes at its beginning that later tokens cannot change; all when done
   const uint32_t *ids;      // new ones, an end-of-text id not among them
-  const size_t *ends;       // (count) length of the text up to and with each id; before `settled` they are final
+  const size_t *ends; // (count) length of the text up to and with each id; up to `settled` they are final. Ids of one
+                      // character end with it
   size_t count;
   // (prompt_len + count) or NULL; [0] is NaN with `score`, the prompt's are NaN without. tops (prompt_len + count,
-  // top_count) or NULL: best first, ties to the lower id.
+  // top_count) or NULL: best first, ties to the lower id; id 0 and NaN where there are none.
   const float *logprobs;
   const struct pare_logprob *tops;
-  size_t prompt_len, prompt_read, reused; // of the prompt: tokens, read so far, taken over without computing
+  size_t prompt_len, prompt_read, reused; // of the prompt: tokens, read so far, taken over without computing (settled
+                                          // once more of it is read than that)
   bool done;
   enum pare_finish finish;
   enum pare_status status; // PARE_OK, or PARE_DATA: the model's logits were not numbers and the stream is done

@@ -7,6 +7,8 @@ lines 1
 holds '.prompt == "The quick brown fox" and .ids == [74,74,188,188,34,30,188,204] and .finish_reason == "length"'
 expect 0 generate "$lm" 'The quick brown fox' --max-tokens 24 --repetition-penalty 1.3 --json
 holds '.finish_reason == "eos" and (.ids | length) == 8'
+expect 0 generate "$lm" 'The quick brown fox' --max-tokens 8 --frequency-penalty 2 --json
+holds '(.ids | unique | length) == 8 and .ids[0] == 74'
 expect 0 generate "$lm" 'The quick brown fox' --stop 'B>' --json
 holds '.finish_reason == "stop" and (.text | contains("B>") | not)'
 
@@ -39,6 +41,11 @@ expect 64 generate "$lm" x --stream --json
 expect 64 generate "$lm" x y --stream
 expect 64 generate "$lm" x --beams 65
 expect 64 generate "$lm" x --beams 2 --temperature 1
+expect 64 generate "$lm" x --presence-penalty 2.5
+says presence-penalty '-2 to 2' 2.5
+expect 64 generate "$lm" x --frequency-penalty much
+expect 64 generate "$lm" x --beams 2 --frequency-penalty 1
+says 'without beams'
 expect 64 generate "$lm" x --beams 2 --early-stopping maybe
 expect 0 generate "$lm" 'The quick brown fox' --beams 4 --max-tokens 9 --min-tokens 9 --json
 holds '(.ids | length) == 9'
