@@ -84,6 +84,7 @@ enum pare_status generator_open(pare_model *m, const struct pare_generator_optio
     return s;
   }
   g->tools.m = m;
+  g->tools.pool = options && options->alone ? NULL : m->pool;
   g->tools.eos = &g->config.eos;
   *out = g;
   return PARE_OK;

@@ -175,7 +175,7 @@ static void score_row(void *context, size_t job, size_t thread) {
 void stream_score(const struct stream_tools *t, struct stream *s, const float *rows, size_t first, size_t n) {
   n = size_min(n, s->prompt_len - 1 - first); // the last row is before the first new id
   struct score_job job = {t, s, rows, first};
-  pool_run(t->m->pool, score_row, &job, n);
+  pool_run(t->pool, score_row, &job, n);
   for (size_t i = 0; i < n; i++)
     if (isnan(s->logprobs[first + 1 + i])) fail(s);
 }

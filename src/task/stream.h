@@ -13,6 +13,7 @@
 // What the streams of one thread share.
 struct stream_tools {
   const pare_model *m;
+  struct pool *pool; // NULL: this thread alone
   const struct id_list *eos;
   struct sampler_scratch *scratch;
   float *row; // (V)

@@ -175,6 +175,7 @@ static void answers_do_not_depend_on_company(void **state) {
 struct one_thread {
   pare_model *m;
   const struct prompts *p;
+  bool alone;
   pthread_t thread;
 };
 
@@ -182,7 +183,7 @@ struct one_thread {
 static void *generate_all(void *context) {
   const struct one_thread *t = context;
   pare_generator *g = NULL;
-  struct pare_generator_options o = {.streams = 4, .step_tokens = 16, .reuse = true};
+  struct pare_generator_options o = {.streams = 4, .step_tokens = 16, .reuse = true, .alone = t->alone};
   bool good = !pare_generator_open(t->m, &o, &g, NULL), taken[4] = {false};
   size_t index[4], stream, live, begun = 0, ended = 0;
   while (good && ended < 2 * PROMPTS) {
@@ -217,7 +218,7 @@ static void generators_of_one_engine_run_at_once(void **state) {
   answers_alone(m, &p);
   struct one_thread threads[3];
   for (size_t i = 0; i < 3; i++) {
-    threads[i] = (struct one_thread){.m = m, .p = &p};
+    threads[i] = (struct one_thread){.m = m, .p = &p, .alone = i == 2};
     assert_int_equal(pthread_create(&threads[i].thread, NULL, generate_all, &threads[i]), 0);
   }
   for (size_t i = 0; i < 3; i++) {
