@@ -92,7 +92,6 @@ static bool compare_labels(struct runner *r, const struct ask *a, struct rollout
     size_t label = best_of(original, n);
     pair->agree = best_of(quantized, n) == label;
     pair->confidence_shift = fabs((double)original[label] - (double)quantized[label]);
-    if (!isfinite(pair->confidence_shift)) pair->confidence_shift = 1;
   }
   free(scores);
   return !status;
@@ -122,7 +121,7 @@ static bool compare_vectors(struct runner *r, const struct ask *a, struct rollou
     }
     double cosine = dot / sqrt(x * y);
     pair->agree = cosine >= 0.99;
-    pair->confidence_shift = isfinite(cosine) ? fmin(1, 1 - cosine) : 1;
+    pair->confidence_shift = isfinite(cosine) ? fmin(1, 1 - cosine) : NAN;
   }
   free(rows);
   pare_tokens_free(&t);
@@ -171,6 +170,9 @@ static void answer(const struct ask *a, struct scheduler *s) {
   double seconds = (double)(clock_ns() - start) * 1e-9;
   pair.original_seconds = other == VARIANT_ORIGINAL ? seconds : a->seconds;
   pair.quantized_seconds = other == VARIANT_ORIGINAL ? a->seconds : seconds;
+  if (ok && !isfinite(pair.confidence_shift) && other == VARIANT_QUANTIZED)
+    rollout_trip(served->rollout, REASON_NAN,
+                 json_pack("{s:s, s:b}", "what", "scores are not numbers", "shadow", true));
   if (ok) {
     rollout_observe_pair(served->rollout, &pair);
   } else {
