@@ -206,7 +206,7 @@ static void wrong_values(void **state) {
              prompt ? "" : "\"prompt\":\"a\",", wrong[i].key, wrong[i].value);
     snprintf(param, sizeof param, "%s", wrong[i].key);
     bool below = strstr(wrong[i].value, "include_usage\":1") != NULL;
-    refused(world, completions, body, below ? "include_usage" : param, below ? "include_usage" : param);
+    refused(world, completions, body, below ? "stream_options.include_usage" : param, below ? "include_usage" : param);
   }
 }
 
