@@ -12,6 +12,14 @@ struct classification {
 
 static const struct answer classify_answer;
 
+static void read_length(struct fields *f, struct job *job) {
+  const char *key = fields_has(f, "max_tokens") ? "max_tokens" : "truncate_prompt_tokens";
+  const json_t *value = fields_any(f, key);
+  // vLLM's clients write -1 for the model's longest.
+  if (json_is_integer(value) && json_integer_value(value) == -1) return;
+  job->classify.max_tokens = fields_size(f, key, 0, 1, pare_model_max_tokens(served_model(job->served)));
+}
+
 static void handle(struct exchange *x) {
   struct fields f = fields_of_body(x);
   const char *name = fields_text(&f, "model", NULL);
@@ -20,9 +28,7 @@ static void handle(struct exchange *x) {
   struct job *job = classifying_job(&f, s, "input");
   if (job) {
     classifying_candidates(&f, job, "labels");
-    size_t longest = pare_model_max_tokens(served_model(s));
-    const char *key = fields_has(&f, "max_tokens") ? "max_tokens" : "truncate_prompt_tokens";
-    job->classify.max_tokens = fields_size(&f, key, 0, 1, longest);
+    read_length(&f, job);
   }
   served_release(s);
   struct classification *state = job ? job_alloc(job, sizeof *state) : NULL;

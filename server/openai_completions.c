@@ -81,6 +81,7 @@ static void read_counts(struct reading *r) {
   r->c.echo = fields_flag(f, "echo", false);
   r->c.logprobs = fields_has(f, "logprobs");
   struct fields stream = fields_below(f, "stream_options");
+  stream.path = "stream_options.";
   r->c.usage = fields_flag(&stream, "include_usage", false);
   if (!stream.ok) f->ok = false;
   if (r->c.best_of < r->c.n) fields_fail(f, "best_of", "at least n");

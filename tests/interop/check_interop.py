@@ -1,6 +1,6 @@
 """Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions, and its ONNX files.
 Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 int4 llm-int8 int8-static
-foreign onnx; default all)
+foreign onnx clients; default all)
 
 tokens   token ids of the shipped models over data/ equal transformers'
 f32      logits of the shipped models for 50 texts equal transformers' within 2e-4 of the largest logit
@@ -13,6 +13,7 @@ foreign  directories saved by transformers with bitsandbytes (nf4, double quanti
          compressed-tensors open in pare and agree
 onnx     what `pare quantize --format onnx` writes passes onnx.checker, and onnxruntime's answers to it are pare's: floats
          and int8 per token closely, int8 as DynamicQuantizeLinear by cosine; padding changes nothing (onnx_checks.py)
+clients  the openai package, lm-eval and huggingface_hub ask `pare serve` (client_checks.py)
 
 Differences are divided by max(1, largest |logit|). Writes only below WORK_DIR; prints a line per check; exits 1 when
 one fails. bitsandbytes computes in BF16 on CPUs that have it; for the comparison each 4-bit layer is told not to, so
@@ -34,6 +35,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")   # heeded by most progress bars
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)   # says that its optional fast CPU kernel is not installed
 
 import bitsandbytes
+import client_checks
 import onnx_checks
 import torch
 from safetensors import safe_open
@@ -359,7 +361,7 @@ def check_foreign_compressed(pare, report, source, sequences, work):
 
 def main():
     program, project, work = sys.argv[1:4]
-    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "int4", "llm-int8", "int8-static", "foreign", "onnx"]
+    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "int4", "llm-int8", "int8-static", "foreign", "onnx", "clients"]
     torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
     os.makedirs(work, exist_ok=True)
     pare, report = Pare(program), Report()
@@ -415,6 +417,8 @@ def main():
             report.guard(f"foreign {name}", check_foreign_compressed, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
     if "onnx" in parts:
         onnx_checks.run(pare, report, shipped, os.path.join(golden, "models"), work)
+    if "clients" in parts:
+        report.guard("clients", client_checks.run, pare, report, project, work)
     print("all agree" if report.failures == 0 else f"{report.failures} failed")
     return 1 if report.failures else 0
 

@@ -73,6 +73,9 @@ static void candidates(void **state) {
   assert_string_equal(o->labels[1], "war");
   assert_true(!o->multi_label && !o->template_text && o->max_tokens == 9);
   call_free(x);
+  x = call_job(world, "/v1/classify", "{\"model\":\"nli\",\"input\":\"a\",\"truncate_prompt_tokens\":-1}");
+  assert_int_equal(x->job->classify.max_tokens, 0);
+  call_free(x);
 }
 
 // The job may outlive the request: nothing in it is the body's.

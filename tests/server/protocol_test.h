@@ -138,7 +138,7 @@ static inline void refused(struct world *w, const char *path, const char *body, 
   if (x->route->style == ERROR_OPENAI) {
     json_t *found = json_object_get(error, "param");
     if (param ? !json_is_string(found) || strcmp(json_string_value(found), param) : !json_is_null(found))
-      fail_msg("%s: param %s expected in %s", body, param, x->out.data);
+      fail_msg("%s: param %s expected in %s", body, param ? param : "none", x->out.data);
     assert_string_equal(json_string_value(json_object_get(error, "type")), "invalid_request_error");
     error = json_object_get(error, "message");
   }
@@ -203,7 +203,7 @@ static inline void answer_ids(struct job *job, struct job_item *item, const uint
   answer_prompt(job, item);
   item->output_ids = malloc((n + 1) * sizeof *ids);
   item->ends = malloc((n + 1) * sizeof(size_t));
-  memcpy(item->output_ids, ids, n * sizeof *ids);
+  if (n) memcpy(item->output_ids, ids, n * sizeof *ids);
   for (size_t i = 0; i <= n; i++) {
     char *text;
     struct pare_error err = {0};
