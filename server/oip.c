@@ -98,7 +98,7 @@ void oip_config(struct exchange *x) {
       const char *type = json_string_value(json_object_get(tensor, "datatype"));
       bool optional = json_object_get(tensor, "parameters") != NULL;
       json_t *entry = json_pack("{s:O, s:s+, s:O}", "name", json_object_get(tensor, "name"), "data_type", "TYPE_",
-                                strcmp(type, "BYTES") ? type : "STRING", "dims", json_object_get(tensor, "shape"));
+                                type && strcmp(type, "BYTES") ? type : "STRING", "dims", json_object_get(tensor, "shape"));
       if (optional) json_object_set_new(entry, "optional", json_true());
       json_array_append_new(lists[side], entry);
     }
