@@ -98,6 +98,15 @@ sent 3 'POST /v1/classify Bearer k1 {"model":"news","input":"say \"hi\", \\ now"
 sent 2 'POST /v1/classify Bearer k1 {"model":"news","input":"three"}'
 jq -e '.bytes.sent' out >/dev/null
 grep -q k1 out && fail "$ran: the key is in the output"
+printf 'k2\nsecond line\n' >key
+expect 0 load "$at/keyed" --api-key-file key --requests 1 $one
+sent 1 'GET /keyed Bearer k2 '
+expect 66 load "$at" --api-key-file none.key
+expect 65 load "$at" --api-key-file /dev/null
+printf 'k\xff\n' >key
+expect 65 load "$at" --api-key-file key
+says 'key line 1'
+expect 64 load "$at" --api-key-file key --api-key k
 : >requests
 expect 0 load "$at/" --data texts.csv --limit 2 --requests 2 --kind hf --model org/name $one
 sent 1 'POST /models/org/name - {"inputs":"two"}'
