@@ -175,6 +175,13 @@ until [ "$(wc -l <requests)" -ge 20 ]; do sleep 0.05; done
 kill -TERM $!
 wait $! || fail "$ran: exit $?"
 holds '.interrupted and .requests >= 19 and .duration_s < 600 and .error_rate == 0'
+"$program" load "$at/delay/1" --find-rate --p99-ms 60000 --rate 10 --duration 600 --warmup 0 --json >out 2>err &
+ran='search interrupted'
+: >requests
+until [ "$(wc -l <requests)" -ge 15 ]; do sleep 0.05; done
+kill -TERM $!
+wait $! || fail "$ran: exit $?"
+holds '.interrupted and .max_rate_under_slo == null and .max_rate_under_slo_reason == "interrupted" and .trials == []'
 
 # Wrong usage.
 expect 64 load
