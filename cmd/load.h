@@ -100,6 +100,7 @@ struct load_result {
   size_t errors[LOAD_ERRORS], status[LOAD_STATUS_END];
   char first_error[LOAD_REASON_BYTES]; // "" without one
   uint64_t bytes_sent, bytes_received; // bodies
+  size_t connects;                     // connections opened for these requests
   double cpu_share;                    // of one core, this program's own
   bool interrupted, cut;
   struct latency latency, service, lag, first_token, token;

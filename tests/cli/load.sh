@@ -44,10 +44,14 @@ holds ".requests == $drawn"
 : >requests
 expect 0 load "$at/last" --clients 3 --requests 40 --warmup 0 --json
 holds '.requests == 40 and .mode == "closed" and .arrivals == null and .rate.asked == null and .connections == 3'
-holds '.lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
+holds '.connects == 40 and .lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
 [ "$(wc -l <requests)" -eq 40 ] || fail "$ran: $(wc -l <requests) requests"
 expect 0 load "$at/ok" --clients 2 --requests 10 --warmup 0
 prints 'closed loop, 2 clients' '10 requests'
+expect 0 load "$at/last" --clients 2 --requests 10 --warmup 0
+prints '10 connections were opened for 10 requests'
+expect 0 load "$at/ok" --clients 2 --requests 50 --warmup 0 --json
+holds '.connects >= 1 and .connects <= 2'
 
 # A connection that the server gave up in between is opened anew.
 expect 0 load "$at/rude" --clients 4 --requests 100 --warmup 0 --json
