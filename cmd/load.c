@@ -10,7 +10,7 @@ struct options {
   struct args_common common;
   const char *rate, *arrivals, *warmup, *duration;
   size_t connections, clients, requests, timeout;
-  const char *data, *text_column, *kind, *body, *model, *api_key;
+  const char *data, *text_column, *kind, *body, *model, *api_key, *api_key_file;
   struct args_list headers;
   size_t limit, max_tokens;
   uint64_t seed;
@@ -80,16 +80,19 @@ static enum pare_status check_connected(const struct load_request *q, const stru
 static enum pare_status measure(const struct options *o, struct load_engine *engine, struct load_plan *plan,
                                 struct load_output *output, struct load_search *search, struct load_result *result,
                                 struct pare_error *err) {
+  struct progress progress = {.on = false};
+  if (o->find_rate && !o->common.json) { // a row after each trial is progress enough
+    load_print_trial_head();
+  } else {
+    plan->progress = progress_start(&progress, &o->common);
+  }
   if (o->find_rate) {
-    if (!o->common.json) load_print_trial_head();
     output->search = search;
     load_find_rate(engine, plan, search, result, o->common.json ? NULL : load_print_trial);
   } else {
-    struct progress progress;
-    plan->progress = progress_start(&progress, &o->common);
     load_engine_run(engine, plan, result);
-    progress_end(&progress);
   }
+  progress_end(&progress);
   enum pare_status status = check_connected(output->request, result, err);
   if (status != PARE_OK) return status;
   if (o->common.json) return load_print_json(output, result, err);
@@ -105,6 +108,7 @@ static enum pare_status run(const void *values, const struct args *args, struct 
                                       .model = o->model,
                                       .body = o->body,
                                       .api_key = o->api_key,
+                                      .api_key_file = o->api_key_file,
                                       .headers = &o->headers,
                                       .data = o->data,
                                       .text_column = o->text_column,
@@ -160,7 +164,9 @@ static const struct arg_option table[] = {
     {"body", 0, ARG_STRING, offsetof(struct options, body), "TEMPLATE",
      "instead of --kind: the body; {text} is where the text goes, escaped\nfor JSON"},
     {"header", 0, ARG_LIST, offsetof(struct options, headers), "\"K: V\"", "a header; may be given again"},
-    {"api-key", 0, ARG_STRING, offsetof(struct options, api_key), "KEY", "sent as Authorization: Bearer KEY"},
+    {"api-key", 0, ARG_STRING, offsetof(struct options, api_key), "KEY",
+     "sent as Authorization: Bearer KEY; others on this machine can see it here"},
+    {"api-key-file", 0, ARG_STRING, offsetof(struct options, api_key_file), "FILE", "the key is FILE's first line"},
     {"find-rate", 0, ARG_FLAG, offsetof(struct options, find_rate), NULL,
      "search for the highest rate that keeps the limits"},
     {"p99-ms", 0, ARG_STRING, offsetof(struct options, p99_ms), "LIMIT", "with --find-rate: of the 99th percentile"},

@@ -10,10 +10,11 @@
 #include "base/buf.h"
 #include "base/latency.h"
 #include "command.h"
+#include "load_answer.h"
 
 // ---- what is sent ----
 struct load_request_options {
-  const char *url, *kind, *model, *body, *api_key;
+  const char *url, *kind, *model, *body, *api_key, *api_key_file;
   const struct args_list *headers;
   const char *data, *text_column;
   size_t limit, max_tokens;
@@ -62,21 +63,6 @@ void load_io_wait(struct load_io *io, uint64_t until_ns);
 // Options that each handle needs so that the watch list follows its sockets.
 void load_io_adopt(struct load_io *io, CURL *easy);
 
-// ---- tokens in an answer ----
-struct load_answer {
-  struct buf text;            // the unfinished line of a stream; else the whole body
-  size_t chunks, usage;       // events that brought text; tokens the server says, 0: it does not
-  uint64_t first_ns, last_ns; // of those events
-  bool failed;                // an error inside a stream, or no JSON
-};
-void load_answer_reset(struct load_answer *a);
-void load_answer_event_bytes(struct load_answer *a, const char *bytes, size_t len, uint64_t now_ns);
-void load_answer_body_bytes(struct load_answer *a, const char *bytes, size_t len);
-void load_answer_body_end(struct load_answer *a);
-static inline size_t load_answer_tokens(const struct load_answer *a) {
-  return a->usage ? a->usage : a->chunks;
-}
-
 // ---- one run ----
 struct load_plan {
   double rate;        // requests per second; 0: closed loop
@@ -114,6 +100,7 @@ struct load_result {
   size_t errors[LOAD_ERRORS], status[LOAD_STATUS_END];
   char first_error[LOAD_REASON_BYTES]; // "" without one
   uint64_t bytes_sent, bytes_received; // bodies
+  size_t connects;                     // connections opened for these requests
   double cpu_share;                    // of one core, this program's own
   bool interrupted, cut;
   struct latency latency, service, lag, first_token, token;

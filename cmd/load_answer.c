@@ -1,9 +1,9 @@
 // load_answer.c - tokens in an answer: events of a stream ("data: {...}" lines, as OpenAI's completions, Open Inference
 // Protocol's generate_stream and text-generation-inference send them), or the usage in a whole body.
+#include "load_answer.h"
+
 #include <jansson.h>
 #include <string.h>
-
-#include "load.h"
 
 // An answer longer than this is no answer of a language model; it is not kept.
 enum { KEPT_BYTES = 4 << 20 };
@@ -28,9 +28,11 @@ static bool brings_text(const json_t *event) {
          has_text(json_object_get(json_object_get(event, "token"), "text"));
 }
 
+// OpenAI's usage; details of the two others. A stream has them in its last event.
 static void read_usage(struct load_answer *a, const json_t *object) {
   json_int_t said = json_integer_value(json_object_get(json_object_get(object, "usage"), "completion_tokens"));
-  if (said > 0) a->usage = (size_t)said;
+  json_int_t details = json_integer_value(json_object_get(json_object_get(object, "details"), "generated_tokens"));
+  if (said > 0 || details > 0) a->usage = (size_t)(said > 0 ? said : details);
 }
 
 static void read_event(struct load_answer *a, const char *line, size_t len, uint64_t now_ns) {

@@ -1,6 +1,4 @@
-// load_io.c - curl's sockets on epoll. curl takes its sockets off the list after every answer and puts them on again
-// with the next request; the kernel's list is changed only when it would tell us something else, which saves two
-// calls of the system per request.
+// load_io.c - curl's sockets on epoll, one timer, and Ctrl-C.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +70,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
   if (!w) return -1;
   w->wanted = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
   if (what == CURL_POLL_REMOVE) w->wanted = 0;
-  if (w->wanted && w->wanted != w->set) tell_kernel(io, fd, w);
+  if (w->wanted != w->set) tell_kernel(io, fd, w);
   return 0;
 }
 

@@ -129,6 +129,7 @@ enum pare_status load_print_json(const struct load_output *out, const struct loa
   json_object_set_new(o, "mode", json_string(p->rate > 0 ? "open" : "closed"));
   json_object_set_new(o, "arrivals", p->rate > 0 ? json_string(p->uniform ? "uniform" : "poisson") : json_null());
   json_object_set_new(o, "connections", json_integer((json_int_t)p->connections));
+  json_object_set_new(o, "connects", json_integer((json_int_t)r->connects));
   json_object_set_new(o, "rate", rates_json(r));
   json_object_set_new(o, "warmup_s", json_real(p->warmup_s));
   json_object_set_new(o, "duration_s", json_real(r->window_s));
@@ -194,6 +195,8 @@ static void print_notes(const struct load_output *o, const struct load_result *r
   if (r->interrupted) puts("interrupted: requests still under way are not counted");
   if (r->cpu_share > 0.7)
     puts("this program was busy itself: its own waiting is part of the times; lag ms shows how late it sent");
+  if (r->connects > r->plan.connections + r->requests / 10)
+    printf("%zu connections were opened for %zu requests: the server does not keep them\n", r->connects, r->requests);
   if (o->request->post && o->request->count > 1 && r->requests > o->request->count)
     printf("the %zu texts were sent more than once: a server that keeps answers may not have computed all\n",
            o->request->count);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/nearest.h"
 #include "base/rng.h"
 #include "base/size.h"
@@ -202,12 +203,40 @@ static bool is_given(const struct args_list *headers, const char *name) {
   return false;
 }
 
+static enum pare_status add_key(const char *key, size_t len, struct load_request *out, struct pare_error *err) {
+  struct buf line = {0};
+  buf_puts(&line, "Authorization: Bearer ");
+  buf_add(&line, key, len);
+  bool good = !line.failed && add_header(out, line.data);
+  buf_free(&line);
+  return good ? PARE_OK : error_no_memory(err);
+}
+
+static enum pare_status add_api_key(const struct load_request_options *o, struct load_request *out,
+                                    struct pare_error *err) {
+  if (o->api_key && o->api_key_file)
+    return error_set(err, PARE_USAGE, "expected --api-key or --api-key-file, found both");
+  if (o->api_key && (!o->api_key[0] || o->api_key[strcspn(o->api_key, "\r\n")]))
+    return error_set(err, PARE_USAGE, "--api-key: expected one line of text");
+  if (o->api_key) return add_key(o->api_key, strlen(o->api_key), out, err);
+  if (!o->api_key_file) return PARE_OK;
+  struct mapping file;
+  enum pare_status status = file_map(o->api_key_file, &file, err);
+  if (status != PARE_OK) return status;
+  size_t len = 0;
+  while (len < file.len && file.data[len] >= 0x20 && file.data[len] < 0x7f) len++;
+  if (len == 0 || (len < file.len && file.data[len] != '\n' && file.data[len] != '\r')) {
+    status = error_set(err, PARE_DATA, "%s line 1: expected a key in printable ASCII", o->api_key_file);
+  } else {
+    status = add_key((const char *)file.data, len, out, err);
+  }
+  file_unmap(&file);
+  return status;
+}
+
 static enum pare_status write_headers(const struct load_request_options *o, struct load_request *out,
                                       struct pare_error *err) {
-  struct buf key = {0};
   bool good = true;
-  if (o->api_key && o->api_key[strcspn(o->api_key, "\r\n")])
-    return error_set(err, PARE_USAGE, "--api-key: expected one line");
   for (size_t i = 0; i < o->headers->count; i++) {
     const char *h = o->headers->items[i];
     if (h[0] == ':' || !strchr(h, ':') || h[strcspn(h, "\r\n")])
@@ -218,12 +247,7 @@ static enum pare_status write_headers(const struct load_request_options *o, stru
   good = good && add_header(out, "Expect:");
   if (out->post && !is_given(o->headers, "Content-Type"))
     good = good && add_header(out, "Content-Type: application/json");
-  if (o->api_key) {
-    buf_printf(&key, "Authorization: Bearer %s", o->api_key);
-    good = good && !key.failed && add_header(out, key.data);
-  }
-  buf_free(&key);
-  return good ? PARE_OK : error_no_memory(err);
+  return good ? add_api_key(o, out, err) : error_no_memory(err);
 }
 
 static enum pare_status check_together(const struct load_request_options *o, struct pare_error *err) {

@@ -20,11 +20,13 @@ const char *const load_error_names[LOAD_ERRORS] = {"connect",  "timeout", "http_
 // A closed loop against a server that is gone would do nothing but fail; it tries this often instead.
 static const uint64_t retry_ns = 10 * 1000 * 1000;
 
+enum { RESEND_MOST = 5 };
+
 struct slot { // one request in flight, and the connection it most likely keeps
   CURL *easy;
   struct load_engine *engine;
   uint64_t scheduled_ns, sent_ns;
-  size_t sent_bytes, received_bytes;
+  size_t sent_bytes, received_bytes, resent;
   bool busy, counted;
   char reason[LOAD_REASON_BYTES]; // the beginning of an answer with an error status
   size_t reason_len;
@@ -134,6 +136,13 @@ static void count_good(struct load_engine *e, struct slot *s, uint64_t now) {
   if (tokens > 1 && a->chunks > 1) latency_add(&r->token, (a->last_ns - a->first_ns) / (tokens - 1));
 }
 
+// The server closed a kept connection just when it was used again: no answer to this request. curl sends such a request
+// once more by itself, but counts that over the whole life of a handle and stops at five.
+static bool was_stale(CURLcode code, long status, long connects) {
+  bool broken = code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
+  return broken && connects == 0 && status == 0;
+}
+
 static void release(struct load_engine *e, struct slot *s) {
   curl_multi_remove_handle(e->io.multi, s->easy);
   s->busy = false;
@@ -144,10 +153,17 @@ static void on_done(void *context, CURL *easy, CURLcode code) {
   struct load_engine *e = context;
   struct load_result *r = e->result;
   struct slot *s = NULL;
-  long status = 0;
+  long status = 0, connects = 0;
   uint64_t now = clock_ns();
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&s);
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
+  if (was_stale(code, status, connects) && s->resent < RESEND_MOST) {
+    s->resent++;
+    curl_multi_remove_handle(e->io.multi, easy);
+    curl_multi_add_handle(e->io.multi, easy);
+    return;
+  }
   if (e->request->counts_tokens && !e->request->stream && !s->reason_len) load_answer_body_end(&s->answer);
   enum load_error error = judge(s, code, status);
   if (error == LOAD_CONNECT && e->plan->rate == 0) e->hold_ns = now + retry_ns;
@@ -157,6 +173,7 @@ static void on_done(void *context, CURL *easy, CURLcode code) {
   }
   if (s->counted) {
     if (code == CURLE_OK && status > 0 && status < LOAD_STATUS_END) r->status[status]++;
+    r->connects += (size_t)connects;
     r->bytes_sent += s->sent_bytes;
     r->bytes_received += s->received_bytes;
     e->last_done_ns = now;
@@ -204,7 +221,7 @@ static void send_one(struct load_engine *e, uint64_t now) {
   s->sent_ns = now;
   s->scheduled_ns = e->plan->rate == 0 ? now : e->next_ns;
   s->counted = take_arrival(e, s->scheduled_ns);
-  s->received_bytes = s->sent_bytes = s->reason_len = 0;
+  s->received_bytes = s->sent_bytes = s->reason_len = s->resent = 0;
   load_answer_reset(&s->answer);
   if (q->post) {
     size_t body = q->order[e->next_body++ % q->count];

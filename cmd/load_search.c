@@ -47,6 +47,7 @@ static bool try_once(struct search *s, double rate, double windows) {
   plan.cut_most = 10 + (size_t)(2 * (0.01 + out->limits.max_error_rate) * plan.rate * plan.duration_s);
   load_engine_run(s->engine, &plan, s->result);
   const struct load_result *r = s->result;
+  if (r->interrupted) return false; // neither held nor failed: no trial
   struct load_trial *t = &out->trials[out->count++];
   *t = (struct load_trial){.rate = rate,
                            .requests = r->requests,
@@ -59,8 +60,7 @@ static bool try_once(struct search *s, double rate, double windows) {
   if (r->requests) t->error_rate = (double)load_error_count(r) / (double)r->requests;
   bool told = r->requests >= latency_percentile_needs(0.99) && latency_quantile(&r->latency, 0.99, &p99);
   if (told) t->p99_ms = (double)p99 * 1e-6;
-  t->meets = told && !r->cut && !r->interrupted && t->p99_ms <= out->limits.p99_ms &&
-             t->error_rate <= out->limits.max_error_rate;
+  t->meets = told && !r->cut && t->p99_ms <= out->limits.p99_ms && t->error_rate <= out->limits.max_error_rate;
   if (s->each) s->each(t);
   return t->meets;
 }

@@ -44,10 +44,14 @@ holds ".requests == $drawn"
 : >requests
 expect 0 load "$at/last" --clients 3 --requests 40 --warmup 0 --json
 holds '.requests == 40 and .mode == "closed" and .arrivals == null and .rate.asked == null and .connections == 3'
-holds '.lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
+holds '.connects == 40 and .lag_ms.max == 0 and .latency_ms == .service_ms and .rate.sent > 0'
 [ "$(wc -l <requests)" -eq 40 ] || fail "$ran: $(wc -l <requests) requests"
 expect 0 load "$at/ok" --clients 2 --requests 10 --warmup 0
 prints 'closed loop, 2 clients' '10 requests'
+expect 0 load "$at/last" --clients 2 --requests 10 --warmup 0
+prints '10 connections were opened for 10 requests'
+expect 0 load "$at/ok" --clients 2 --requests 50 --warmup 0 --json
+holds '.connects >= 1 and .connects <= 2'
 
 # A connection that the server gave up in between is opened anew.
 expect 0 load "$at/rude" --clients 4 --requests 100 --warmup 0 --json
@@ -98,6 +102,15 @@ sent 3 'POST /v1/classify Bearer k1 {"model":"news","input":"say \"hi\", \\ now"
 sent 2 'POST /v1/classify Bearer k1 {"model":"news","input":"three"}'
 jq -e '.bytes.sent' out >/dev/null
 grep -q k1 out && fail "$ran: the key is in the output"
+printf 'k2\nsecond line\n' >key
+expect 0 load "$at/keyed" --api-key-file key --requests 1 $one
+sent 1 'GET /keyed Bearer k2 '
+expect 66 load "$at" --api-key-file none.key
+expect 65 load "$at" --api-key-file /dev/null
+printf 'k\xff\n' >key
+expect 65 load "$at" --api-key-file key
+says 'key line 1'
+expect 64 load "$at" --api-key-file key --api-key k
 : >requests
 expect 0 load "$at/" --data texts.csv --limit 2 --requests 2 --kind hf --model org/name $one
 sent 1 'POST /models/org/name - {"inputs":"two"}'
@@ -166,6 +179,13 @@ until [ "$(wc -l <requests)" -ge 20 ]; do sleep 0.05; done
 kill -TERM $!
 wait $! || fail "$ran: exit $?"
 holds '.interrupted and .requests >= 19 and .duration_s < 600 and .error_rate == 0'
+"$program" load "$at/delay/1" --find-rate --p99-ms 60000 --rate 10 --duration 600 --warmup 0 --json >out 2>err &
+ran='search interrupted'
+: >requests
+until [ "$(wc -l <requests)" -ge 15 ]; do sleep 0.05; done
+kill -TERM $!
+wait $! || fail "$ran: exit $?"
+holds '.interrupted and .max_rate_under_slo == null and .max_rate_under_slo_reason == "interrupted" and .trials == []'
 
 # Wrong usage.
 expect 64 load

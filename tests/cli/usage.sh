@@ -38,7 +38,7 @@ check_help serve '-c, --config' --listen --api-key --original --no-cache --print
 check_help bench --batch --length --iterations --against --seed --labels --template --multi-label --max-tokens \
   --data --text-column --limit --generate --prompt --streams
 check_help load --rate --arrivals --connections --clients --warmup --duration --requests --timeout --data --text-column \
-  --limit --shuffle --kind --model --max-tokens --stream --body --header --api-key --find-rate --p99-ms --max-error-rate \
+  --limit --shuffle --kind --model --max-tokens --stream --body --header --api-key --api-key-file --find-rate --p99-ms --max-error-rate \
   --max-rate --histogram --seed --remote
 
 # 64: wrong arguments, with the nearest right one.
