@@ -30,8 +30,8 @@ enum { EXCHANGE_PARAMS = 2, EXCHANGE_HEADERS = 8 };
 // How a protocol writes what came of a job.
 struct answer {
   void (*whole)(struct exchange *x); // x->job succeeded: the body into x->out
-  // With job->stream, in this order: piece any number of times for each item, then end once. Each appends whole events
-  // to x->out. The job is locked meanwhile.
+  // With job->stream, in this order: piece any number of times for each item, then end once, which also says it if the
+  // job failed in the middle. Each appends whole events to x->out. The job is locked meanwhile.
   void (*piece)(struct exchange *x, size_t item, size_t text_from, size_t token_from, bool last);
   void (*end)(struct exchange *x);
 };

@@ -76,11 +76,8 @@ static enum MHD_Result send_whole(struct request *r) {
 static void write_pieces(struct request *r) {
   struct exchange *x = &r->x;
   const struct job *job = x->job;
-  if (job->finished && job->failure != JOB_FINE) { // too late for a status; the client sees the stream end early
-    r->stream_ended = true;
-    return;
-  }
-  for (size_t i = 0; i < job->count; i++) {
+  bool failed = job->finished && job->failure != JOB_FINE; // too late for a status: the end says it
+  for (size_t i = 0; !failed && i < job->count; i++) {
     const struct job_item *item = &job->items[i];
     struct cursor *c = &r->cursors[i];
     if (c->last || (!item->done && item->output_len == c->text && item->output_count == c->token)) continue;
@@ -107,8 +104,7 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *to, size_t max) {
     pthread_mutex_unlock(&r->x.job->lock);
     if (out->failed) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!out->len && !r->stream_ended) return 0;
-    if (!out->len)
-      return r->x.job->failure == JOB_FINE ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!out->len) return MHD_CONTENT_READER_END_OF_STREAM;
   }
   size_t n = out->len - r->sent < max ? out->len - r->sent : max;
   memcpy(to, out->data + r->sent, n);
