@@ -175,19 +175,23 @@ static bool submit(struct request *r) {
     r->cursors = job_alloc(job, job->count * sizeof *r->cursors);
     if (!r->cursors) {
       exchange_fail(&r->x, 500, NULL, "out of memory");
+      job->finished = true;
       return false;
     }
   }
   switch (scheduler_prepare(server->scheduler, job, r->x.id, &retry_seconds)) {
     case SCHEDULED_DONE: job->finished = true; return false;
-    case SCHEDULED_REFUSED: refuse(r, retry_seconds); return false;
+    case SCHEDULED_REFUSED:
+      refuse(r, retry_seconds);
+      job->finished = true; // nobody else has it: it goes with the request
+      return false;
     case SCHEDULED_READY: break;
   }
   if (atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job)) return false;
   r->waiting = true;
   MHD_suspend_connection(r->connection);
   watch_enter(r->shared->watch, r->watched, WATCH_WORK, client_left, r);
-  scheduler_push(server->scheduler, job);
+  scheduler_push(job);
   return true;
 }
 

@@ -136,7 +136,7 @@ bool scheduler_compute(struct scheduler *s, struct job *job) {
   pthread_mutex_unlock(&s->lock);
   if (!free) return false;
   job_hold(job); // it is looked at until it is finished
-  scheduler_push(s, job);
+  scheduler_push(job);
   take_turn(r);
   while (!job_is_finished(job)) compute_something(s); // another form had to take over
   job_free(job);
