@@ -247,6 +247,8 @@ static void check_size(struct request *r) {
 static void check_key(struct request *r) {
   const struct serve_config *c = r->shared->server->config;
   if (keys_allow(c, header_of(&r->x, "Authorization"), header_of(&r->x, "X-Api-Key"))) return;
+  r->x.status = 0; // whatever else is wrong: without a key nobody learns what is where
+  r->x.header_count = 0;
   exchange_header_set(&r->x, "WWW-Authenticate", "Bearer, Basic realm=\"pare\"");
   exchange_fail(&r->x, 401, NULL, "expected an API key: Authorization: Bearer KEY");
 }
@@ -330,7 +332,7 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
     *context = r = begin(cls, connection, url, method);
     if (!r) return MHD_NO;
     find_route(r);
-    if (!r->x.status || r->x.status == 404) check_key(r); // without a key nobody learns what is where
+    check_key(r);
     if (!r->x.status) check_size(r);
     return r->x.status ? send_whole(r) : MHD_YES;
   }
