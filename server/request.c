@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "keys.h"
@@ -237,8 +238,27 @@ static void find_route(struct request *r) {
   }
 }
 
+static enum MHD_Result count_length(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  (void)value;
+  if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) ++*(unsigned *)cls;
+  return MHD_YES;
+}
+
+// Two readers of one connection, a proxy and we, must not differ in where a body ends (RFC 9112, sections 6.1, 6.3).
+static void check_framing(struct request *r) {
+  const char *coding = header_of(&r->x, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+  unsigned lengths = 0;
+  MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_length, &lengths);
+  if (lengths + (coding != NULL) > 1)
+    exchange_fail(&r->x, 400, NULL, "expected one Content-Length or a Transfer-Encoding, found more");
+  if (coding && strcasecmp(coding, "chunked"))
+    exchange_fail(&r->x, 400, NULL, "Transfer-Encoding: expected chunked, found %.80s", coding);
+  if (r->x.status) exchange_header_set(&r->x, "Connection", "close"); // what follows is nobody's request
+}
+
 static void check_size(struct request *r) {
-  const char *length = header_of(&r->x, "Content-Length");
+  const char *length = header_of(&r->x, MHD_HTTP_HEADER_CONTENT_LENGTH);
   size_t limit = r->shared->server->config->limits.body_bytes;
   if (length && strtoull(length, NULL, 10) > limit)
     exchange_fail(&r->x, 413, NULL, "the body is %.20s bytes: at most %zu expected", length, limit);
@@ -333,6 +353,7 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
     if (!r) return MHD_NO;
     find_route(r);
     check_key(r);
+    if (!r->x.status) check_framing(r);
     if (!r->x.status) check_size(r);
     return r->x.status ? send_whole(r) : MHD_YES;
   }

@@ -124,6 +124,13 @@ static void wait_for_end(struct server *s, const sigset_t *mine) {
   }
 }
 
+// What came while the server was ending: it must not end the process the other way.
+static void forget_signals(const sigset_t *mine) {
+  const struct timespec now = {0};
+  while (sigtimedwait(mine, NULL, &now) > 0) {
+  }
+}
+
 // ---- start and end ------------------------------------------------------------------------------------------------
 
 static enum pare_status open_parts(struct server *s, struct pare_error *err) {
@@ -198,6 +205,7 @@ enum pare_status server_run(const struct serve_config *config, const struct serv
     log_event(s.log, "info", "stopped", NULL);
   }
   close_parts(&s);
+  if (!status) forget_signals(&mine);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return status;
 }
