@@ -188,11 +188,17 @@ static bool submit(struct request *r) {
       return false;
     case SCHEDULED_READY: break;
   }
-  if (atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job)) return false;
-  r->waiting = true;
-  MHD_suspend_connection(r->connection);
+  bool computed = atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job);
+  pthread_mutex_lock(&job->lock);
+  bool wait = !job->finished;
+  if (wait) {
+    r->waiting = true;
+    MHD_suspend_connection(r->connection);
+  }
+  pthread_mutex_unlock(&job->lock);
+  if (!wait) return false;
   watch_enter(r->shared->watch, r->watched, WATCH_WORK, client_left, r);
-  scheduler_push(job);
+  if (!computed) scheduler_push(job);
   return true;
 }
 
