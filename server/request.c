@@ -162,6 +162,13 @@ static void refuse(struct request *r, unsigned retry_seconds) {
   exchange_fail(&r->x, 429, NULL, "too many requests are waiting; try again in %u s", retry_seconds);
 }
 
+// One connection has asked alone for a while. While this thread computes it reads nobody else's request, so that
+// requests of others are noticed only afterwards, by when they came.
+static bool is_alone(struct request *r) {
+  const uint64_t WHILE_NS = 50000000;
+  return atomic_load(&r->shared->active) == 1 && r->start_ns - atomic_load(&r->shared->other_ns) > WHILE_NS;
+}
+
 // The handler left a job. True: the connection waits.
 static bool submit(struct request *r) {
   struct server *server = r->shared->server;
@@ -188,7 +195,7 @@ static bool submit(struct request *r) {
       return false;
     case SCHEDULED_READY: break;
   }
-  bool computed = atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job);
+  bool computed = is_alone(r) && scheduler_compute(server->scheduler, job);
   pthread_mutex_lock(&job->lock);
   bool wait = !job->finished;
   if (wait) {
@@ -293,6 +300,7 @@ static struct request *begin(struct http_shared *shared, struct MHD_Connection *
   r->x.connection = connection;
   r->x.header = header_of;
   atomic_fetch_add(&shared->active, 1);
+  if (atomic_exchange(&shared->last, r->watched) != r->watched) atomic_store(&shared->other_ns, r->start_ns);
   name_request(r);
   watch_enter(shared->watch, r->watched, WATCH_BODY, NULL, NULL);
   return r;

@@ -121,7 +121,7 @@ printf 'one\nanother text\nthe third\n' >texts.txt
 "$program" load "$at" --data texts.txt --model nli-minilm --clients 3 --requests 150 --warmup 0 --json >loaded 2>load_err &
 load_pid=$!
 for i in 1 2 3 4 5; do ask 200 /v2/repository/models/nli-minilm/load -d ''; done
-holds '.version == 6'
+holds '.version == "6"'
 wait "$load_pid" || fail "pare load: $(cat load_err)"
 ran='load while the model is swapped'
 holds '.requests == 150 and .error_rate == 0 and .status == {"200": 150}' loaded
