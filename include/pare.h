@@ -33,6 +33,9 @@ struct pare_engine_options {
   const char
       *isa; // NULL: the environment's PARE_ISA, else the best this CPU has; PARE_UNAVAILABLE if it lacks the one named
   size_t threads; // 0: one per core this process may use; at most 1024
+  // A model that is open does not look at its files any more, so that they may be changed, cut or removed: weights that
+  // would be read from them (embeddings that are only looked up) are copied into memory.
+  bool detached;
 };
 PARE_API enum pare_status pare_engine_open(const struct pare_engine_options *options, pare_engine **out,
                                            struct pare_error *err);

@@ -49,6 +49,7 @@ enum pare_status background_open(struct background **out, struct pare_error *err
   pthread_cond_init(&b->more, NULL);
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS); // models are opened here: shrunk.h
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int rc = pthread_create(&b->thread, NULL, background_main, b);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -67,6 +68,10 @@ void background_close(struct background *b) {
   pthread_cond_signal(&b->more);
   pthread_mutex_unlock(&b->lock);
   pthread_join(b->thread, NULL);
+}
+
+void background_free(struct background *b) {
+  if (!b) return;
   pthread_cond_destroy(&b->more);
   pthread_mutex_destroy(&b->lock);
   free(b);
@@ -77,9 +82,14 @@ enum pare_status background_run(struct background *b, void (*work)(void *context
   if (!t) return error_no_memory(NULL);
   *t = (struct task){.work = work, .context = context};
   pthread_mutex_lock(&b->lock);
-  *b->last = t;
-  b->last = &t->next;
-  pthread_cond_signal(&b->more);
+  bool closed = b->stop;
+  if (!closed) {
+    *b->last = t;
+    b->last = &t->next;
+    pthread_cond_signal(&b->more);
+  }
   pthread_mutex_unlock(&b->lock);
-  return PARE_OK;
+  if (!closed) return PARE_OK;
+  free(t);
+  return error_set(NULL, PARE_BUG, "the server is shutting down");
 }

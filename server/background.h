@@ -6,9 +6,10 @@
 
 struct background;
 enum pare_status background_open(struct background **out, struct pare_error *err);
-// Everything asked for is done first; accepts NULL.
+// Everything asked for is done first, and nothing more is taken; accepts NULL.
 void background_close(struct background *b);
-// Calls work(context) on that thread, in the order of asking. PARE_BUG: no memory.
+void background_free(struct background *b); // once nobody can ask any more; accepts NULL
+// Calls work(context) on that thread, in the order of asking. PARE_BUG: no memory, or closed.
 enum pare_status background_run(struct background *b, void (*work)(void *context), void *context);
 
 #endif

@@ -106,7 +106,9 @@ struct served *exchange_model(struct exchange *x, const char *name) {
 void exchange_submit(struct exchange *x, struct job *job, const struct answer *answer) {
   x->job = job;
   x->answer = answer;
-  job->json = json_incref(x->json); // a shadow may read the texts when the exchange is gone
+  job->json =
+      x->json; // a shadow may read the texts when the exchange is gone; one owner, since others read without a lock
+  x->json = NULL;
 }
 
 void exchange_later(struct exchange *x, void (*work)(struct exchange *x)) {

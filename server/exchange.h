@@ -49,7 +49,7 @@ struct exchange {
   const char *(*header)(const struct exchange *x, const char *name);
   void *connection;
 
-  json_t *json; // the body parsed, once exchange_parse was called
+  json_t *json; // the body parsed, once exchange_parse was called and until exchange_submit
   struct job *job;
   const struct answer *answer;
   void (*later)(struct exchange *x);

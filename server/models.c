@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "shrunk.h"
 
 struct kept_config {
   struct serve_model_config config;
@@ -120,6 +121,20 @@ void served_release(struct served *s) {
   if (s && atomic_fetch_sub(&s->references, 1) == 1) served_free(s);
 }
 
+// As pare_model_open_preferred, of files that may be changed meanwhile. What became shorter while it was read is read
+// once more, and then is what it is.
+static enum pare_status open_whole(const struct models *m, const char *path, const struct pare_preference *preference,
+                                   pare_model **out, struct pare_used *used, struct pare_error *err) {
+  for (int tries = 0;; tries++) {
+    unsigned before = shrunk_count();
+    enum pare_status status = pare_model_open_preferred(m->hooks.engine, path, preference, out, used, err);
+    if (shrunk_count() == before) return status;
+    if (!status) pare_model_close(*out);
+    *out = NULL;
+    if (tries) return error_set(err, PARE_DATA, "%s: a file of the model became shorter while it was read", path);
+  }
+}
+
 static void form_took(struct form *f, pare_model *model) {
   snprintf(f->scheme, sizeof f->scheme, "%s", pare_model_scheme(model));
   f->load_ms = pare_model_load_ms(model);
@@ -139,8 +154,7 @@ static enum pare_status open_first(struct served *s, struct pare_error *err) {
   struct pare_preference preference = {.original = !c->use_quantization, .quantized = c->quantized};
   struct pare_used used;
   pare_model *model;
-  enum pare_status status =
-      pare_model_open_preferred(s->models->hooks.engine, c->path, &preference, &model, &used, err);
+  enum pare_status status = open_whole(s->models, c->path, &preference, &model, &used, err);
   if (status) return status;
   form_took(&s->forms[used.quantized ? VARIANT_QUANTIZED : VARIANT_ORIGINAL], model);
   s->first = model;
@@ -216,9 +230,8 @@ enum pare_status served_open_form(struct served *s, enum variant v, struct pare_
     pare_model *model;
     struct pare_error why = {0};
     // The quantized form is opened first or not at all.
-    status = v == VARIANT_ORIGINAL
-                 ? pare_model_open_preferred(s->models->hooks.engine, s->config->path, &original, &model, &used, &why)
-                 : error_set(&why, PARE_NOFILE, "%s: no quantized form", s->name);
+    status = v == VARIANT_ORIGINAL ? open_whole(s->models, s->config->path, &original, &model, &used, &why)
+                                   : error_set(&why, PARE_NOFILE, "%s: no quantized form", s->name);
     if (status) {
       if (err) *err = why;
     } else {

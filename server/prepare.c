@@ -317,21 +317,14 @@ enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const cha
   return SCHEDULED_DONE;
 }
 
-void scheduler_push(struct scheduler *s, struct job *job) {
+void scheduler_push(struct job *job) {
   struct runner *r = job->form->runner;
   struct unit *list = job->plan;
   job->plan = NULL;
-  pthread_mutex_lock(&s->lock);
-  bool stop = s->stop;
-  pthread_mutex_unlock(&s->lock);
   uint64_t now = clock_ns();
   for (struct unit *u = list, *next; u; u = next) {
     next = u->next;
     u->queued_ns = now;
-    if (stop) {
-      unit_finish(r, u, JOB_SHUT_DOWN, "the server is shutting down");
-    } else {
-      runner_push(r, u);
-    }
+    runner_push(r, u);
   }
 }

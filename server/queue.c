@@ -109,6 +109,11 @@ void runner_push(struct runner *r, struct unit *u) {
   struct scheduler *s = r->s;
   u->next = NULL;
   pthread_mutex_lock(&s->lock);
+  if (s->stop) { // nobody looks at the queue any more
+    pthread_mutex_unlock(&s->lock);
+    unit_finish(r, u, JOB_SHUT_DOWN, "the server is shutting down");
+    return;
+  }
   *r->waiting.last = u;
   r->waiting.last = &u->next;
   r->waiting_tokens += u->tokens;

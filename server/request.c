@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "keys.h"
@@ -157,6 +158,13 @@ static void refuse(struct request *r, unsigned retry_seconds) {
   exchange_fail(&r->x, 429, NULL, "too many requests are waiting; try again in %u s", retry_seconds);
 }
 
+// One connection has asked alone for a while. While this thread computes it reads nobody else's request, so that
+// requests of others are noticed only afterwards, by when they came.
+static bool is_alone(struct request *r) {
+  const uint64_t WHILE_NS = 50000000;
+  return atomic_load(&r->shared->active) == 1 && r->start_ns - atomic_load(&r->shared->other_ns) > WHILE_NS;
+}
+
 // The handler left a job. True: the connection waits.
 static bool submit(struct request *r) {
   struct server *server = r->shared->server;
@@ -171,19 +179,29 @@ static bool submit(struct request *r) {
     r->cursors = job_alloc(job, job->count * sizeof *r->cursors);
     if (!r->cursors) {
       exchange_fail(&r->x, 500, NULL, "out of memory");
+      job->finished = true;
       return false;
     }
   }
   switch (scheduler_prepare(server->scheduler, job, r->x.id, &retry_seconds)) {
     case SCHEDULED_DONE: job->finished = true; return false;
-    case SCHEDULED_REFUSED: refuse(r, retry_seconds); return false;
+    case SCHEDULED_REFUSED:
+      refuse(r, retry_seconds);
+      job->finished = true; // nobody else has it: it goes with the request
+      return false;
     case SCHEDULED_READY: break;
   }
-  if (atomic_load(&r->shared->active) == 1 && scheduler_compute(server->scheduler, job)) return false;
-  r->waiting = true;
-  MHD_suspend_connection(r->connection);
+  bool computed = is_alone(r) && scheduler_compute(server->scheduler, job);
+  pthread_mutex_lock(&job->lock);
+  bool wait = !job->finished;
+  if (wait) {
+    r->waiting = true;
+    MHD_suspend_connection(r->connection);
+  }
+  pthread_mutex_unlock(&job->lock);
+  if (!wait) return false;
   watch_enter(r->shared->watch, r->watched, WATCH_WORK, client_left, r);
-  scheduler_push(server->scheduler, job);
+  if (!computed) scheduler_push(job);
   return true;
 }
 
@@ -229,8 +247,27 @@ static void find_route(struct request *r) {
   }
 }
 
+static enum MHD_Result count_length(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)kind;
+  (void)value;
+  if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) ++*(unsigned *)cls;
+  return MHD_YES;
+}
+
+// Two readers of one connection, a proxy and we, must not differ in where a body ends (RFC 9112, sections 6.1, 6.3).
+static void check_framing(struct request *r) {
+  const char *coding = header_of(&r->x, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+  unsigned lengths = 0;
+  MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_length, &lengths);
+  if (lengths + (coding != NULL) > 1)
+    exchange_fail(&r->x, 400, NULL, "expected one Content-Length or a Transfer-Encoding, found more");
+  if (coding && strcasecmp(coding, "chunked"))
+    exchange_fail(&r->x, 400, NULL, "Transfer-Encoding: expected chunked, found %.80s", coding);
+  if (r->x.status) exchange_header_set(&r->x, "Connection", "close"); // what follows is nobody's request
+}
+
 static void check_size(struct request *r) {
-  const char *length = header_of(&r->x, "Content-Length");
+  const char *length = header_of(&r->x, MHD_HTTP_HEADER_CONTENT_LENGTH);
   size_t limit = r->shared->server->config->limits.body_bytes;
   if (length && strtoull(length, NULL, 10) > limit)
     exchange_fail(&r->x, 413, NULL, "the body is %.20s bytes: at most %zu expected", length, limit);
@@ -239,6 +276,8 @@ static void check_size(struct request *r) {
 static void check_key(struct request *r) {
   const struct serve_config *c = r->shared->server->config;
   if (keys_allow(c, header_of(&r->x, "Authorization"), header_of(&r->x, "X-Api-Key"))) return;
+  r->x.status = 0; // whatever else is wrong: without a key nobody learns what is where
+  r->x.header_count = 0;
   exchange_header_set(&r->x, "WWW-Authenticate", "Bearer, Basic realm=\"pare\"");
   exchange_fail(&r->x, 401, NULL, "expected an API key: Authorization: Bearer KEY");
 }
@@ -257,6 +296,7 @@ static struct request *begin(struct http_shared *shared, struct MHD_Connection *
   r->x.connection = connection;
   r->x.header = header_of;
   atomic_fetch_add(&shared->active, 1);
+  if (atomic_exchange(&shared->last, r->watched) != r->watched) atomic_store(&shared->other_ns, r->start_ns);
   name_request(r);
   watch_enter(shared->watch, r->watched, WATCH_BODY, NULL, NULL);
   return r;
@@ -322,7 +362,8 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
     *context = r = begin(cls, connection, url, method);
     if (!r) return MHD_NO;
     find_route(r);
-    if (!r->x.status || r->x.status == 404) check_key(r); // without a key nobody learns what is where
+    check_key(r);
+    if (!r->x.status) check_framing(r);
     if (!r->x.status) check_size(r);
     return r->x.status ? send_whole(r) : MHD_YES;
   }

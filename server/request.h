@@ -14,6 +14,9 @@ struct http_shared {
   struct watch *watch;
   atomic_size_t active; // requests between their header and their end
   atomic_uint_fast64_t ids;
+  // Who asked last, and when it was not the one who had asked before.
+  _Atomic(const struct watched *) last;
+  atomic_uint_fast64_t other_ns;
 };
 
 enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, const char *url, const char *method,

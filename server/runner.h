@@ -78,7 +78,7 @@ struct scheduler {
 struct runner *runner_of(struct scheduler *s, struct served *served, enum variant v); // NULL: no memory
 struct unit *unit_new(struct job *job, size_t index);                                 // NULL: no memory
 void unit_free(struct unit *u);
-// Puts the unit at the end of what waits for r and wakes the computing thread.
+// Puts the unit at the end of what waits for r and wakes the computing thread; finishes it when that one has stopped.
 void runner_push(struct runner *r, struct unit *u);
 void runner_push_front(struct runner *r, struct unit *u); // one that was taken and not begun
 // Takes units from the front, the first in any case, then while `tokens` are not passed and there are less than `most`.

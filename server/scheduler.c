@@ -89,21 +89,6 @@ static void end_turn(struct scheduler *s) {
   while (n) served_release(released[--n]);
 }
 
-static bool job_is_finished(struct job *job) {
-  pthread_mutex_lock(&job->lock);
-  bool finished = job->finished;
-  pthread_mutex_unlock(&job->lock);
-  return finished;
-}
-
-static void compute_something(struct scheduler *s) {
-  pthread_mutex_lock(&s->lock);
-  struct runner *r = next_runner(s, NULL);
-  if (!r) pthread_cond_wait(&s->work, &s->lock);
-  pthread_mutex_unlock(&s->lock);
-  if (r) take_turn(r);
-}
-
 static void *scheduler_main(void *arg) {
   struct scheduler *s = arg;
   pthread_mutex_lock(&s->lock);
@@ -135,12 +120,9 @@ bool scheduler_compute(struct scheduler *s, struct job *job) {
   if (free) s->busy = true;
   pthread_mutex_unlock(&s->lock);
   if (!free) return false;
-  job_hold(job); // it is looked at until it is finished
-  scheduler_push(s, job);
+  scheduler_push(job);
   take_turn(r);
-  while (!job_is_finished(job)) compute_something(s); // another form had to take over
-  job_free(job);
-  end_turn(s);
+  end_turn(s); // whom another form has to help waits in its queue
   return true;
 }
 

@@ -31,10 +31,10 @@ enum scheduled {
 // x->id decides in an A/B test.
 enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const char *key, unsigned *retry_seconds);
 // From now on hooks may be called for job->owner, before this returns too.
-void scheduler_push(struct scheduler *s, struct job *job);
+void scheduler_push(struct job *job);
 // Instead of scheduler_push, from a thread that has nothing else to do meanwhile: computes the job here and now, which
-// saves waking two threads. False: something else is being computed or waits, or the job is long; then nothing was
-// done.
+// saves waking two threads. It is finished afterwards, unless another form has to answer it: then it waits as after
+// scheduler_push. False: something else is being computed or waits, or the job is long; then nothing was done.
 bool scheduler_compute(struct scheduler *s, struct job *job);
 // A job was cancelled: it is looked at soon.
 void scheduler_look(struct scheduler *s);

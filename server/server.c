@@ -14,6 +14,7 @@
 #include "make_quantized.h"
 #include "scheduler.h"
 #include "server_metrics.h"
+#include "shrunk.h"
 #include "state.h"
 
 // ---- what happens is said -----------------------------------------------------------------------------------------
@@ -123,11 +124,18 @@ static void wait_for_end(struct server *s, const sigset_t *mine) {
   }
 }
 
+// What came while the server was ending: it must not end the process the other way.
+static void forget_signals(const sigset_t *mine) {
+  const struct timespec now = {0};
+  while (sigtimedwait(mine, NULL, &now) > 0) {
+  }
+}
+
 // ---- start and end ------------------------------------------------------------------------------------------------
 
 static enum pare_status open_parts(struct server *s, struct pare_error *err) {
   const struct serve_config *c = s->config;
-  const struct pare_engine_options options = {.isa = c->isa, .threads = c->threads};
+  const struct pare_engine_options options = {.isa = c->isa, .threads = c->threads, .detached = true};
   enum pare_status status = pare_engine_open(&options, &s->engine, err);
   if (status) return status;
   s->log = log_open(STDERR_FILENO);
@@ -153,7 +161,8 @@ static enum pare_status open_parts(struct server *s, struct pare_error *err) {
 static void close_parts(struct server *s) {
   background_close(s->background);
   scheduler_close(s->scheduler);
-  http_close(s->http);
+  http_close(s->http); // until here a request may still come, and is refused
+  background_free(s->background);
   models_free(s->models);
   scheduler_free(s->scheduler);
   cache_free(s->cache);
@@ -180,6 +189,7 @@ enum pare_status server_run(const struct serve_config *config, const struct serv
   uint16_t port = 0;
   int fd = -1;
   sigset_t mine, before;
+  shrunk_survive();
   block_signals(&mine, &before); // threads inherit this; only wait_for_end takes them
   enum pare_status status = open_parts(&s, err);
   if (!status) status = http_listen(config, &fd, &port, err); // a port that is taken is told before models are opened
@@ -195,6 +205,7 @@ enum pare_status server_run(const struct serve_config *config, const struct serv
     log_event(s.log, "info", "stopped", NULL);
   }
   close_parts(&s);
+  if (!status) forget_signals(&mine);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return status;
 }

@@ -211,6 +211,7 @@ enum pare_status shadow_open(struct scheduler *s, struct shadow **out, struct pa
   pthread_cond_init(&w->more, NULL);
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS); // models are opened here: shrunk.h
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int rc = pthread_create(&w->thread, NULL, shadow_main, w);
   pthread_sigmask(SIG_SETMASK, &before, NULL);

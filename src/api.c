@@ -43,6 +43,7 @@ enum pare_status pare_engine_open(const struct pare_engine_options *options, par
     free(e);
     return s;
   }
+  e->detached = options && options->detached;
   *out = e;
   return PARE_OK;
 }

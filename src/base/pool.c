@@ -186,6 +186,7 @@ size_t pool_threads(const struct pool *p) {
 static int start_worker(struct worker *w) {
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS); // from a mapped file that was cut: a thread that blocks it cannot be helped
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int rc = pthread_create(&w->thread, NULL, worker_main, w);
   pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -169,6 +169,7 @@ static enum pare_status open_model(pare_engine *engine, const char *path, enum d
   }
   m->kernels = engine->kernels;
   m->pool = engine->pool;
+  m->detached = engine->detached;
   enum pare_status s = depth == DEPTH_KIND ? open_kind(m, err) : open_parts(m, depth == DEPTH_COMPUTE, err);
   if (s) {
     model_close(m);

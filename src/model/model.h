@@ -13,6 +13,7 @@ struct json_t;
 struct pare_engine {
   const struct kernels *kernels;
   struct pool *pool;
+  bool detached; // its models keep nothing in their files
 };
 
 struct pare_model {
@@ -20,6 +21,7 @@ struct pare_model {
   struct model_source source; // but for its tensors and config, which are taken over below
   const struct kernels *kernels;
   struct pool *pool;
+  bool detached;
   const struct arch *arch;
   struct config config;
   char **labels; // (config.N) names from id2label

@@ -2,6 +2,7 @@
 // and the mapped pages of each run are given back as soon as it is packed.
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/size.h"
@@ -13,6 +14,7 @@ enum { PIECE_BYTES = 1 << 19 };
 struct pack_item {
   struct weight *w;
   bool linear, bag;
+  bool copied;          // rows that are looked up, out of the file
   struct arena arena;   // this weight's slice of the model's memory
   atomic_size_t undone; // pieces of it
 };
@@ -26,8 +28,16 @@ struct pack_jobs {
   const struct pack_piece *pieces;
 };
 
+// No more than the mapped files, so it does not overflow.
+static size_t parts_need(const struct stored *s) {
+  size_t need = 0;
+  for (size_t i = 0; i < s->part_count; i++) need += arena_need(s->parts[i].bytes);
+  return need;
+}
+
 static size_t pack_need(const struct kernels *k, const struct pack_item *item) {
   const struct weight *w = item->w;
+  if (item->copied) return parts_need(&w->stored);
   if (item->bag) return nn_bag_bytes(&w->stored);
   if (w->K == 1 && !item->linear) return arena_need(w->N * sizeof(float));
   return item->linear ? w->stored.encoding->packed_bytes(k, w->N, w->K) : 0;
@@ -42,7 +52,9 @@ static size_t list_items(pare_model *m, struct pack_item *items) {
       if (!w->present) continue;
       items[n].w = w;
       items[n].linear = weights_is_linear(row, &m->config);
-      items[n++].bag = row->role == ROLE_BAG;
+      items[n].bag = row->role == ROLE_BAG;
+      items[n].copied = m->detached && w->K > 1 && !items[n].linear && !items[n].bag && !w->stored.owned;
+      n++;
     }
   }
   return n;
@@ -88,6 +100,17 @@ static void pack_linear(const struct kernels *k, const struct pack_piece *piece)
   }
 }
 
+// The parts of a weight point into memory afterwards.
+static void copy_parts(struct stored *s, struct arena *a) {
+  for (size_t i = 0; i < s->part_count; i++) {
+    const void *in_file = s->parts[i].data;
+    void *copy = arena_take(a, s->parts[i].bytes);
+    memcpy(copy, in_file, s->parts[i].bytes);
+    file_release_pages(in_file, s->parts[i].bytes);
+    s->parts[i].data = copy;
+  }
+}
+
 static void pack_piece(void *context, size_t job, size_t thread) {
   (void)thread;
   const struct pack_jobs *j = context;
@@ -97,6 +120,8 @@ static void pack_piece(void *context, size_t job, size_t thread) {
     nn_bag_pack(j->k, &w->stored, &item->arena, &w->bag);
   } else if (item->linear) {
     pack_linear(j->k, &j->pieces[job]);
+  } else if (item->copied) {
+    copy_parts(&w->stored, &item->arena);
   } else if (item->arena.size) {
     float *v = arena_take(&item->arena, w->N * sizeof(float));
     stored_row(j->k, &w->stored, 0, v);
