@@ -43,6 +43,14 @@ SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONPATH=$here "$python" -m schemathesis
   run "$address/openapi.json" --header "Authorization: Bearer made-up" --phases examples,coverage,fuzzing --max-examples 60 \
   --max-time "$seconds" --request-timeout 60 --continue-on-failure --seed 1 --warnings off --no-color || status=$?
 
+# Nothing would be shown by requests that were all refused.
+for request in "POST /v1/completions" "POST /v1/classify" "POST /models/" "POST /v2/models/[^/]*/infer" "POST /v2/models/[^/]*/generate" \
+  "POST /v2/models/[^/]*/generate_stream" "POST /v2/repository/models/spare/load" "GET /v2/models/[^/]*/stats"; do
+  answered=$(grep "\"method\":\"${request%% *}\",\"path\":\"${request#* }" "$work/log" | grep -c '"status":200' || true)
+  echo "$request: $answered answered with 200"
+  [ "$answered" -ge 5 ] || status=1
+done
+grep '"level":"error"' "$work/log" | grep -v '"status":503' && status=1
 kill -0 "$server" || status=1
 kill -TERM "$server"
 wait "$server" || { echo "the server ended with $?" >&2; status=1; }

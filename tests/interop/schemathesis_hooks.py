@@ -49,6 +49,18 @@ def lower(value):
     return out
 
 
+def tensor(drawn):
+    """A list of texts as the input that takes them, of the size that it has."""
+    data, shape = drawn.get("data"), drawn.get("shape")
+    if drawn.get("datatype") != "BYTES" or "parameters" in drawn or not isinstance(data, list) or not data:
+        return drawn
+    if not isinstance(drawn.get("name"), str) or not all(isinstance(text, str) for text in data):
+        return drawn
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 2 or not all(whole(n) and n > 0 for n in shape):
+        return drawn
+    return {**drawn, "name": "text", "shape": [len(data)]}
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     path = case.operation.path
@@ -58,8 +70,12 @@ def before_call(context, case, kwargs):
         parameters["model"] = served(path, model)
         if "version" in parameters and parameters["model"] != model:
             parameters["version"] = "1"
-    if isinstance(case.body, dict):
-        case.body = lower(case.body)
-        model = case.body.get("model")
-        if isinstance(model, str) and model and "\0" not in model:
-            case.body["model"] = served(path, model)
+    if not isinstance(case.body, dict):
+        return
+    body = case.body = lower(case.body)
+    model = body.get("model")
+    if path.endswith(("completions", "classify")) and (model is None or isinstance(model, str) and "\0" not in model):
+        body["model"] = served(path, model or repr(sorted(body)))
+    inputs = body.get("inputs")
+    if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict):
+        body["inputs"] = [tensor(inputs[0])]

@@ -1,5 +1,5 @@
 // openapi.c - the document at /openapi.json: it names every address of the server and no other, and what it refers to
-// is in it. And the page at /.
+// is in it.
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
