@@ -90,7 +90,9 @@ static bool want(struct exchange *x, const struct served *s, const json_t *entry
     exchange_fail(x, 400, "outputs", "output '%s' is there twice", name);
     return false;
   }
-  struct fields f = {.x = x, .object = json_object_get(entry, "parameters"), .path = "outputs.parameters.", .ok = true};
+  struct fields above = {.x = x, .object = (json_t *)entry, .path = "outputs.", .ok = true};
+  struct fields f = fields_below(&above, "parameters");
+  f.path = "outputs.parameters.";
   if (fields_has(&f, "shared_memory_region")) fields_fail(&f, "shared_memory_region", "nothing (not offered)");
   struct wanted *w = &infer->wanted[infer->count++];
   *w = (struct wanted){(enum output)o, fields_flag(&f, "binary_data", binary),

@@ -132,6 +132,10 @@ static bool read_input(struct exchange *x, const json_t *tensor, struct oip_inpu
     exchange_fail(x, 400, "inputs", "inputs: expected objects with a name");
     return false;
   }
+  if (parameters && !json_is_object(parameters) && !json_is_null(parameters)) {
+    exchange_fail(x, 400, "inputs", "input '%.80s': parameters: expected an object", in->name);
+    return false;
+  }
   if (json_object_get(parameters, "shared_memory_region")) {
     exchange_fail(x, 400, "inputs", "input '%.80s': shared memory is not offered; send the data", in->name);
     return false;

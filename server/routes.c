@@ -46,12 +46,15 @@ static bool method_is(const char *have, const char *want) {
 
 const struct route *route_find(const struct route_list *lists, size_t count, const char *method, const char *path,
                                char *params[EXCHANGE_PARAMS], char allowed[64]) {
+  const char *first = NULL;
   *allowed = 0;
   for (size_t l = 0; l < count; l++) {
     for (size_t i = 0; i < *lists[l].count; i++) {
       const struct route *r = &lists[l].routes[i];
       struct match m = {.count = 0};
-      if (!matches(r->pattern, path, &m)) continue;
+      // The first pattern that matches is what the path means: "models/a/infer" is no model "a/infer" for a GET.
+      if ((first && strcmp(first, r->pattern)) || !matches(r->pattern, path, &m)) continue;
+      first = r->pattern;
       if (method_is(method, r->method)) {
         for (size_t k = 0; k < m.count; k++) params[k] = strndup(m.from[k], (size_t)(m.to[k] - m.from[k]));
         return r;

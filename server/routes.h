@@ -12,8 +12,9 @@ struct route_list {
 extern const struct route_list all_routes[];
 extern const size_t all_route_lists;
 
-// HEAD counts as GET. NULL: `allowed` names the methods that the path has, separated by ", ", and is empty when there
-// is no such path. params: to be freed with free(); NULL entries where the pattern has none.
+// The first pattern that the path matches decides, whatever its method. HEAD counts as GET. NULL: `allowed` names the
+// methods that the path has, separated by ", ", and is empty when there is no such path. params: to be freed with
+// free(); NULL entries where the pattern has none.
 const struct route *route_find(const struct route_list *lists, size_t count, const char *method, const char *path,
                                char *params[EXCHANGE_PARAMS], char allowed[64]);
 
