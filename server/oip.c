@@ -97,8 +97,9 @@ void oip_config(struct exchange *x) {
     json_array_foreach(sides[side], i, tensor) {
       const char *type = json_string_value(json_object_get(tensor, "datatype"));
       bool optional = json_object_get(tensor, "parameters") != NULL;
-      json_t *entry = json_pack("{s:O, s:s+, s:O}", "name", json_object_get(tensor, "name"), "data_type", "TYPE_",
-                                type && strcmp(type, "BYTES") ? type : "STRING", "dims", json_object_get(tensor, "shape"));
+      json_t *entry =
+          json_pack("{s:O, s:s+, s:O}", "name", json_object_get(tensor, "name"), "data_type", "TYPE_",
+                    type && strcmp(type, "BYTES") ? type : "STRING", "dims", json_object_get(tensor, "shape"));
       if (optional) json_object_set_new(entry, "optional", json_true());
       json_array_append_new(lists[side], entry);
     }

@@ -172,8 +172,8 @@ static bool submit(struct request *r) {
   unsigned retry_seconds = 1;
   r->submitted = true;
   job->arrived_ns = clock_ns();
-  if (!job->deadline_ns && server->config->limits.timeout_ms)
-    job->deadline_ns = job->arrived_ns + (uint64_t)server->config->limits.timeout_ms * 1000000;
+  if (!job->deadline_ns && r->x.config->limits.timeout_ms)
+    job->deadline_ns = job->arrived_ns + (uint64_t)r->x.config->limits.timeout_ms * 1000000;
   job->owner = r;
   if (job->stream) {
     r->cursors = job_alloc(job, job->count * sizeof *r->cursors);
@@ -268,13 +268,13 @@ static void check_framing(struct request *r) {
 
 static void check_size(struct request *r) {
   const char *length = header_of(&r->x, MHD_HTTP_HEADER_CONTENT_LENGTH);
-  size_t limit = r->shared->server->config->limits.body_bytes;
+  size_t limit = r->x.config->limits.body_bytes;
   if (length && strtoull(length, NULL, 10) > limit)
     exchange_fail(&r->x, 413, NULL, "the body is %.20s bytes: at most %zu expected", length, limit);
 }
 
 static void check_key(struct request *r) {
-  const struct serve_config *c = r->shared->server->config;
+  const struct serve_config *c = r->x.config;
   if (keys_allow(c, header_of(&r->x, "Authorization"), header_of(&r->x, "X-Api-Key"))) return;
   r->x.status = 0; // whatever else is wrong: without a key nobody learns what is where
   r->x.header_count = 0;
@@ -291,7 +291,7 @@ static struct request *begin(struct http_shared *shared, struct MHD_Connection *
       .shared = shared, .connection = connection, .path = path, .method = method, .start_ns = clock_ns()};
   r->watched = info ? info->socket_context : NULL;
   r->x.server = shared->server;
-  r->x.config = shared->server->config;
+  r->x.config = shared->server->config; // the same to its end, whatever is reloaded
   r->x.models = shared->server->models;
   r->x.connection = connection;
   r->x.header = header_of;
@@ -304,7 +304,7 @@ static struct request *begin(struct http_shared *shared, struct MHD_Connection *
 
 static void take_body(struct request *r, const char *bytes, size_t len) {
   if (r->too_large) return;
-  if (len > r->shared->server->config->limits.body_bytes - r->body.len) {
+  if (len > r->x.config->limits.body_bytes - r->body.len) {
     r->too_large = true;
     buf_free(&r->body);
     r->body = (struct buf){0};
@@ -318,8 +318,7 @@ static bool handle(struct request *r) {
   struct exchange *x = &r->x;
   // The sender's part is over; from now on only we can be slow.
   if (r->too_large) {
-    exchange_fail(x, 413, NULL, "the body is too large: at most %zu bytes expected",
-                  r->shared->server->config->limits.body_bytes);
+    exchange_fail(x, 413, NULL, "the body is too large: at most %zu bytes expected", r->x.config->limits.body_bytes);
     return false;
   }
   x->body = r->body.data ? r->body.data : "";
@@ -391,7 +390,7 @@ static void say(struct request *r, enum MHD_RequestTerminationCode code) {
   double seconds = (double)(clock_ns() - r->start_ns) * 1e-9;
   if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->status < 400) x->status = 499; // it left before the end
   request_count(s, x, seconds);
-  if (!s->config->log_requests) return;
+  if (!x->config->log_requests) return;
   json_t *fields = json_pack("{s:s, s:s, s:s, s:i, s:f}", "id", x->id, "method", r->method, "path", r->path, "status",
                              (int)x->status, "ms", seconds * 1e3);
   if (fields && job) {

@@ -88,17 +88,27 @@ static void take_over(struct server *s, const struct serve_config *now) {
   }
 }
 
+// Requests under way look at the configuration they came under.
+struct kept_serve_config {
+  struct serve_config config;
+  struct kept_serve_config *before;
+};
+
 static void reload(void *context) {
   struct server *s = context;
-  struct serve_config now;
   struct pare_error err = {0};
-  if (s->reload->load(s->reload->context, &now, &err)) {
+  struct kept_serve_config *now = calloc(1, sizeof *now);
+  enum pare_status status = now ? s->reload->load(s->reload->context, &now->config, &err) : error_no_memory(&err);
+  if (status) {
     log_event(s->log, "error", "reload", json_pack("{s:s}", "error", err.text)); // what runs goes on
+    free(now);
     return;
   }
-  take_over(s, &now);
-  make_quantized(s, &now);
-  serve_config_free(&now);
+  now->before = s->kept;
+  s->kept = now;
+  atomic_store(&s->config, &now->config);
+  take_over(s, &now->config);
+  make_quantized(s, &now->config);
   log_event(s->log, "info", "reload", NULL);
 }
 
@@ -167,6 +177,11 @@ static void close_parts(struct server *s) {
   scheduler_free(s->scheduler);
   cache_free(s->cache);
   metrics_free(s->metrics);
+  for (struct kept_serve_config *k = s->kept, *before; k; k = before) {
+    before = k->before;
+    serve_config_free(&k->config);
+    free(k);
+  }
   log_close(s->log);
   pare_engine_close(s->engine);
 }

@@ -12,8 +12,11 @@
 struct scheduler;
 struct http;
 
+struct kept_serve_config;
+
 struct server {
-  const struct serve_config *config;
+  const struct serve_config *_Atomic config; // as it was last loaded; earlier ones stay as long as the server
+  struct kept_serve_config *kept;            // the background's
   const struct server_reload *reload;
   pare_engine *engine;
   struct log *log;
