@@ -186,6 +186,10 @@ static void close_parts(struct server *s) {
   pare_engine_close(s->engine);
 }
 
+static bool only_this_machine(const char *host) {
+  return !strncmp(host, "127.", 4) || !strcmp(host, "::1") || !strcmp(host, "localhost");
+}
+
 static void say_ready(struct server *s, uint16_t port, uint64_t start_ns) {
   const struct serve_config *c = s->config;
   char address[SERVE_ADDRESS_CAP], url[SERVE_ADDRESS_CAP + 8];
@@ -195,6 +199,9 @@ static void say_ready(struct server *s, uint16_t port, uint64_t start_ns) {
             json_pack("{s:s, s:s, s:I, s:I, s:f}", "url", url, "isa", pare_engine_isa(s->engine), "threads",
                       (json_int_t)pare_engine_threads(s->engine), "models", (json_int_t)c->model_count, "ms",
                       (double)(clock_ns() - start_ns) * 1e-6));
+  if (!c->api_key_count && !only_this_machine(c->host))
+    log_event(s->log, "warning", "open",
+              json_pack("{s:s}", "reason", "no api_keys: whoever reaches this address may ask, load and unload"));
 }
 
 enum pare_status server_run(const struct serve_config *config, const struct server_reload *reload_by,
