@@ -50,7 +50,7 @@ struct runner {
   size_t active_count;
   float *rows; // room for a batch's answers
   size_t rows_cap;
-  double tokens_per_second; // lately
+  _Atomic double tokens_per_second; // lately; read by those who refuse
 
   pare_session *shadow_session; // the shadow thread's
 

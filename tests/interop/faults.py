@@ -368,7 +368,7 @@ def memory(lab):
         s.alive()
         s.post("/v1/completions", dict(STREAM, stream=False))
         size = s.rss_mb("VmSize")
-    seen, ended = {}, {}
+    seen, ended, after = {}, {}, {}
     for room in (-80, -40, -20, 16):
         limits = {resource.RLIMIT_AS: int((size + room) * 2**20)}
         s = Server(lab, ["nli-minilm", "news-gpt2"], rlimits=limits, **NO_CACHE)
@@ -383,7 +383,10 @@ def memory(lab):
                     status = "closed"
                 seen[status] = seen.get(status, 0) + 1
             s.post("/v1/completions", dict(STREAM, stream=False, n=4))
-            s.alive()
+            check(s.process.poll() is None, f"the server ended with {s.process.returncode}: {s.log()[-1000:]}")
+            status = s.classify("nli-minilm")[0]
+            check(status == 200 or room < 0, f"afterwards: {status}")
+            after[room] = status
             s.stop()
         else:
             ended[room] = s.process.returncode
@@ -391,7 +394,7 @@ def memory(lab):
     tiny = Server(lab, NLI, rlimits={resource.RLIMIT_AS: 60 * 2**20})
     code = tiny.process.wait(60)
     check(code in (65, 69, 70), f"60 MB: ended with {code}: {tiny.log()[-1000:]}")
-    return {"vm_mb": round(size), "answers": seen, "ended": ended, "tiny": code}
+    return {"vm_mb": round(size), "answers": seen, "afterwards": after, "ended": ended, "tiny": code}
 
 
 def descriptors(lab):
