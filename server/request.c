@@ -278,7 +278,9 @@ static void check_key(struct request *r) {
   if (keys_allow(c, header_of(&r->x, "Authorization"), header_of(&r->x, "X-Api-Key"))) return;
   r->x.status = 0; // whatever else is wrong: without a key nobody learns what is where
   r->x.header_count = 0;
-  exchange_header_set(&r->x, "WWW-Authenticate", "Bearer, Basic realm=\"pare\"");
+  // A header for each: browsers do not look for a second challenge in one.
+  exchange_header_set(&r->x, "WWW-Authenticate", "Basic realm=\"pare\"");
+  exchange_header_set(&r->x, "WWW-Authenticate", "Bearer");
   exchange_fail(&r->x, 401, NULL, "expected an API key: Authorization: Bearer KEY");
 }
 
