@@ -22,5 +22,14 @@ ask 200 /metrics --user anybody:made-up
 head_has 'Content-Type: text/plain; version=0.0.4; charset=utf-8'
 prints pare_requests_total pare_queue_requests process_cpu_seconds_total process_resident_memory_bytes
 
+# The browser knows the password by now; a page of somebody else must gain nothing by that.
+for site in same-origin same-site none; do
+  ask 200 /v2/repository/index --user anybody:made-up --header "Sec-Fetch-Site: $site" --data '{}'
+done
+ask 403 /v2/repository/models/intent-linear/unload --user anybody:made-up --header 'Sec-Fetch-Site: cross-site' --data '{}'
+holds '.error | contains("another site")'
+ask 200 / --user anybody:made-up --header 'Sec-Fetch-Site: cross-site'
+ask 200 /v2/models/intent-linear/ready --user anybody:made-up
+
 stop
 finish
