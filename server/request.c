@@ -266,6 +266,14 @@ static void check_framing(struct request *r) {
   if (r->x.status) exchange_header_set(&r->x, "Connection", "close"); // what follows is nobody's request
 }
 
+// A browser sends along what it knows of a password, also for a page of somebody else; that page could unload models.
+static void check_site(struct request *r) {
+  const char *site = header_of(&r->x, "Sec-Fetch-Site");
+  bool reads = !strcmp(r->method, "GET") || !strcmp(r->method, "HEAD");
+  if (site && !strcmp(site, "cross-site") && !reads)
+    exchange_fail(&r->x, 403, NULL, "%s is not for pages of another site (Sec-Fetch-Site)", r->method);
+}
+
 static void check_size(struct request *r) {
   const char *length = header_of(&r->x, MHD_HTTP_HEADER_CONTENT_LENGTH);
   size_t limit = r->x.config->limits.body_bytes;
@@ -278,7 +286,9 @@ static void check_key(struct request *r) {
   if (keys_allow(c, header_of(&r->x, "Authorization"), header_of(&r->x, "X-Api-Key"))) return;
   r->x.status = 0; // whatever else is wrong: without a key nobody learns what is where
   r->x.header_count = 0;
-  exchange_header_set(&r->x, "WWW-Authenticate", "Bearer, Basic realm=\"pare\"");
+  // A header for each: browsers do not look for a second challenge in one.
+  exchange_header_set(&r->x, "WWW-Authenticate", "Basic realm=\"pare\"");
+  exchange_header_set(&r->x, "WWW-Authenticate", "Bearer");
   exchange_fail(&r->x, 401, NULL, "expected an API key: Authorization: Bearer KEY");
 }
 
@@ -363,6 +373,7 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
     find_route(r);
     check_key(r);
     if (!r->x.status) check_framing(r);
+    if (!r->x.status) check_site(r);
     if (!r->x.status) check_size(r);
     return r->x.status ? send_whole(r) : MHD_YES;
   }
