@@ -1,4 +1,5 @@
 """oip_checks.py - the Open Inference Protocol: tritonclient and plain requests against `pare serve`."""
+import json
 import time
 
 import numpy as np
@@ -87,6 +88,52 @@ def infer(lab, client, expected):
     close(lab, "tritonclient: async_infer, each text alone", rows, expected.logits)
 
 
+def kinds_of_ids(lab, client):
+    """No bit of an answer depends on how ids are sent."""
+    rows = [[101, 2023, 3185, 2001, 2307, 102], [101, 7592, 102]]
+    alone = np.array([client.infer("nli-minilm", [tensor("input_ids", np.array([row]), "INT64")]).as_numpy("logits")[0] for row in rows])
+    for left in (False, True):
+        for kind, name in ((np.int64, "INT64"), (np.int32, "INT32")):
+            padded, mask = np.zeros((2, 6), kind), np.zeros((2, 6), kind)
+            for i, row in enumerate(rows):
+                at = slice(6 - len(row), 6) if left else slice(0, len(row))
+                padded[i, at], mask[i, at] = row, 1
+            answer = client.infer("nli-minilm", [tensor("input_ids", padded, name), tensor("attention_mask", mask, name)])
+            lab.check(f"tritonclient: ids {name} padded {'left' if left else 'right'}: the same bits",
+                      np.array_equal(answer.as_numpy("logits"), alone))
+
+
+def linear(lab, client):
+    """Every way of sending and asking, against the command line; a text of other scripts and an empty one."""
+    texts = ["book a flight to Rome", "what is my balance", "caf\u00e9 \U0001f600", ""]
+    said = lab.pare.rows("classify", lab.model("intent-linear"), *texts)
+    for binary in (True, False):
+        for out in (True, False):
+            answer = client.infer("intent-linear", [tensor("text", np.array(texts, dtype=object), "BYTES", binary)],
+                                  outputs=wanted(["score", "label"], out) + wanted(["scores"], out, class_count=2))
+            labels = [x.decode() if isinstance(x, bytes) else x for x in answer.as_numpy("label")]
+            best = [x.decode() if isinstance(x, bytes) else x for x in answer.as_numpy("scores")[:, 0]]
+            lab.check(f"tritonclient: intent-linear as `pare classify`, sent raw {binary}, answered raw {out}",
+                      labels == [r["label"] for r in said] == [b.split(":", 2)[2] for b in best]
+                      and np.allclose(answer.as_numpy("score"), [r["score"] for r in said], rtol=1e-6), labels)
+
+
+def generation(lab, url):
+    """Triton's generate addresses, which tritonclient does not know."""
+    body = {"text_input": "Oil prices", "parameters": {"max_tokens": 12, "details": True, "temperature": 0.9, "seed": 5}}
+    whole = requests.post(f"{url}/v2/models/news-gpt2/generate", json=body, timeout=60).json()
+    stream = requests.post(f"{url}/v2/models/news-gpt2/generate_stream", json=body, timeout=60)
+    events = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: ")]
+    ids = [e["details"]["token"]["id"] for e in events]
+    lab.check("requests: generate_stream says what generate says",
+              "".join(e["text_output"] for e in events) == whole["text_output"]
+              and ids == [t["id"] for t in whole["details"]["logprobs"]]
+              and events[-1]["details"]["finish_reason"] == whole["details"]["finish_reason"] == "length", whole)
+    greedy = requests.post(f"{url}/v2/models/news-gpt2/generate", json={"text_input": "Oil prices", "parameters": {"max_tokens": 9}}, timeout=60)
+    ours = lab.pare.rows("generate", lab.model("news-gpt2"), "Oil prices", "--max-tokens", "9")[0]["text"]
+    lab.check("requests: generate as `pare generate`", greedy.json()["text_output"] == ours, ours)
+
+
 def classification(lab, client, expected):
     texts = np.array(TEXTS, dtype=object)
     answer = client.infer("news", [tensor("text", texts, "BYTES")], outputs=wanted(["logits"], class_count=2))
@@ -114,6 +161,11 @@ def errors(lab, client):
     lab.raises("tritonclient: no such output", InferenceServerException, lambda: client.infer("news", text, outputs=wanted(["nope"])))
     lab.raises("tritonclient: a wrong type", InferenceServerException,
                lambda: client.infer("news", [tensor("input_ids", np.zeros((1, 2), np.float32), "FP32")]))
+    lab.raises("tritonclient: half precision", InferenceServerException,
+               lambda: client.infer("news", [tensor("input_ids", np.ones((1, 2), np.float16), "FP16")]))
+    lab.raises("tritonclient: an id beyond the vocabulary", InferenceServerException,
+               lambda: client.infer("news", [tensor("input_ids", np.array([[10 ** 6]]), "INT64")]))
+    lab.raises("tritonclient: a model that writes text", InferenceServerException, lambda: client.infer("news-gpt2", text))
     lab.raises("tritonclient: no such version", InferenceServerException, lambda: client.infer("news", text, model_version="99"))
     e = lab.raises("tritonclient: a timeout too short", InferenceServerException,
                    lambda: client.infer("news", [tensor("text", np.array(["oil " * 200] * 64, dtype=object), "BYTES")], timeout=1000))
@@ -123,11 +175,12 @@ def errors(lab, client):
 def repository(lab, client):
     client.unload_model("nli-minilm")
     states = {m["name"]: m["state"] for m in client.get_model_repository_index()}
-    lab.check("tritonclient: unload", states == {"news": "READY", "nli-minilm": "UNAVAILABLE"}
+    lab.check("tritonclient: unload", states == {**{name: "READY" for name in states}, "nli-minilm": "UNAVAILABLE"}
               and not client.is_model_ready("nli-minilm"), states)
     client.load_model("nli-minilm")
     index = {m["name"]: m for m in client.get_model_repository_index()}
     lab.check("tritonclient: load", client.is_model_ready("nli-minilm") and index["nli-minilm"]["state"] == "READY", index)
+    lab.raises("tritonclient: no configuration by call", InferenceServerException, lambda: client.load_model("news", config="{}"))
     lab.raises("tritonclient: load of what is not configured", InferenceServerException, lambda: client.load_model("nope"))
 
 
@@ -167,10 +220,11 @@ def by_requests(lab, url, expected):
 def run(lab):
     news = {"name": "news", "path": lab.model("agnews-gpt2")}
     expected = Expected(news["path"])
-    with lab.serve("oip", [news, "nli-minilm"], limits={"texts": 128}) as server:
+    with lab.serve("oip", [news, "nli-minilm", "intent-linear", "news-gpt2"]) as server:
         client = triton.InferenceServerClient(server.address, concurrency=3, network_timeout=120.0)
-        for part, more in ((what_is_here, ()), (infer, (expected,)), (classification, (expected,)), (zero_shot, ()), (errors, ()),
+        for part, more in ((what_is_here, ()), (infer, (expected,)), (kinds_of_ids, ()), (linear, ()), (classification, (expected,)), (zero_shot, ()), (errors, ()),
                            (repository, ()), (statistics, ())):
             lab.report.guard(f"server/tritonclient {part.__name__}", part, lab, client, *more)
         client.close()
         lab.report.guard("server/requests", by_requests, lab, server.url, expected)
+        lab.report.guard("server/requests generation", generation, lab, server.url)
