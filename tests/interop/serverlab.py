@@ -98,7 +98,7 @@ class Lab:
             self.report.check(f"server/{title}: SIGTERM ends the server", code == 0, f"exit code {code}")
 
     def check(self, name, ok, detail=""):
-        self.report.check(f"server/{name}", bool(ok), str(detail)[:300])
+        self.report.check(f"server/{name}", bool(ok), " ".join(str(detail).split())[:300])
 
     def raises(self, name, kind, function):
         """The error that was expected, for a closer look; None: it did not come."""
