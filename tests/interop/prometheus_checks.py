@@ -16,13 +16,14 @@ WAIT = 40   # seconds until Prometheus knows something
 
 
 def busy(lab, server):
-    """Requests of every kind; how many of which, as pare_requests_total should count them: {(model, code): n}."""
-    sent = {}
+    """Requests of every kind; how many of which, as pare_requests_total should count them: {(model, code): n}. What was refused
+    before it reached a model has none."""
+    sent, lock = {}, threading.Lock()
 
     def ask(path, body, model):
         answer = requests.post(f"{server.url}{path}", json=body, timeout=60)
-        if model:
-            key = (model, str(answer.status_code))
+        key = (model if answer.ok else "", str(answer.status_code))
+        with lock:
             sent[key] = sent.get(key, 0) + 1
         return answer
 
@@ -35,7 +36,7 @@ def busy(lab, server):
                 ask("/v1/completions", {"model": "news-gpt2", "prompt": text, "max_tokens": 8}, "news-gpt2")
                 ask("/v1/completions", {"model": "news-gpt2", "prompt": text, "max_tokens": 8, "stream": True}, "news-gpt2")
                 ask("/v1/completions", {"model": "news-gpt2", "prompt": text, "max_tokens": 0}, "news-gpt2")   # a mistake
-                ask("/v1/classify", {"model": "nope", "input": text}, None)
+                ask("/v1/classify", {"model": "nope", "input": text}, "")
 
     threads = [threading.Thread(target=every, args=(TEXTS[k::2],)) for k in range(2)]
     for t in threads:
@@ -108,10 +109,10 @@ class Prometheus:
 def check_scraping(lab, prometheus, sent):
     up = prometheus.wait(lambda: prometheus.query('up{job="pare"}'), lambda v: list(v.values()) == [1])
     lab.check("prometheus: up is 1", list(up.values()) == [1], up)
-    expected = {frozenset({("model", model), ("code", code)}): n for (model, code), n in sent.items()}
+    expected = {frozenset({("model", model), ("code", code)} - {("model", "")}): n for (model, code), n in sent.items()}
 
     def counted():
-        return prometheus.query('sum by (model, code) (pare_requests_total{model!=""})')
+        return prometheus.query('sum by (model, code) (pare_requests_total{endpoint!="metrics"})')
 
     found = prometheus.wait(counted, lambda v: v == expected)
     lab.check("prometheus: pare_requests_total is what was sent", found == expected, f"{found} instead of {expected}")
@@ -138,14 +139,14 @@ def check_rules(lab, server, prometheus):
 
 
 def corrupted(lab):
-    """A quantized form whose bytes are not those that were written."""
+    """A quantized form whose layers are not those that were written."""
     folder = os.path.join(lab.work, "broken-int8")
     shutil.rmtree(folder, ignore_errors=True)
     lab.pare.run("quantize", lab.model("nli-minilm"), "--scheme", "int8", "-o", folder, "--quiet")
     path = os.path.join(folder, "model.safetensors")
     with open(path, "r+b") as f:
-        f.seek(os.path.getsize(path) // 2)
-        f.write(os.urandom(1 << 16))
+        f.seek(os.path.getsize(path) * 3 // 4)   # behind the embeddings
+        f.write(os.urandom(1 << 20))
     return folder
 
 
