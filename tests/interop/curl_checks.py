@@ -77,7 +77,7 @@ def check_python(lab, server, path, source):
                           env={k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}, timeout=300)
     lab.check(f"python {os.path.basename(path)}: {first[:90]}", done.returncode == 0, (done.stdout + done.stderr[-250:]).strip())
     # A comment behind print() says what is printed.
-    said = [line.split("  # ", 1)[1] for line in source.split("\n") if line.startswith("print(") and "  # " in line]
+    said = [line.split("  # ", 1)[1] for line in source.split("\n") if line.strip().startswith("print(") and "  # " in line]
     for one in said:
         lab.check(f"python {os.path.basename(path)}: prints {one[:60]}", one.strip(". ") in done.stdout, done.stdout)
 

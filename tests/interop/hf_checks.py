@@ -3,7 +3,7 @@ import requests
 import torch
 from huggingface_hub import InferenceClient, constants
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
 TEXT, LABELS = "The team won the final in extra time.", ["sport", "war", "money"]
 ARTICLE = "The city of Berlin is the capital of Germany."
@@ -21,7 +21,11 @@ def classification(lab, url):
     rows = client.text_classification("book a flight", top_k=3)
     lab.check("huggingface_hub: text_classification", same(rows, (said["labels"][:3], said["scores"][:3])), rows)
     logits = client.text_classification("book a flight", top_k=1, function_to_apply="none")
-    lab.check("huggingface_hub: function_to_apply", abs(logits[0].score - max(said["logits"])) < 1e-4, logits)
+    lab.check("huggingface_hub: function_to_apply none", abs(logits[0].score - max(said["logits"])) < 1e-4, logits)
+    rows = InferenceClient(f"{url}/models/nli-minilm").text_classification(TEXT, function_to_apply="sigmoid")
+    theirs = pipeline("text-classification", lab.model("nli-minilm"), dtype=torch.float32)(TEXT, function_to_apply="sigmoid", top_k=None)
+    lab.check("huggingface_hub: function_to_apply sigmoid, as transformers' pipeline",
+              same(rows, ([e["label"] for e in theirs], [e["score"] for e in theirs]), 1e-4), rows)
 
 
 def zero_shot(lab, url):
@@ -31,6 +35,8 @@ def zero_shot(lab, url):
         rows = client.zero_shot_classification(TEXT, LABELS, **options)
         said = lab.pare.rows("classify", lab.model("nli-minilm"), TEXT, "--labels", ",".join(LABELS), *words)[0]
         lab.check(f"huggingface_hub: zero_shot_classification {' '.join(words)}", same(rows, (said["labels"], said["scores"]), 1e-5), rows)
+        theirs = pipeline("zero-shot-classification", lab.model("nli-minilm"), dtype=torch.float32)(TEXT, LABELS, **options)
+        lab.check("huggingface_hub: and as transformers' pipeline", same(rows, (theirs["labels"], theirs["scores"]), 1e-4), rows)
 
 
 def summary_of_transformers(path, **options):
@@ -46,7 +52,7 @@ def generation(lab, url):
     path = lab.model("wiki-title-bart")
     text = client.summarization(ARTICLE).summary_text
     lab.check("huggingface_hub: summarization, as transformers", text == summary_of_transformers(path), repr(text))
-    options = {"num_beams": 2, "max_length": 5}
+    options = {"num_beams": 2, "max_length": 5, "min_length": 5}
     text = client.summarization(ARTICLE, generate_parameters=options).summary_text
     lab.check("huggingface_hub: generate_parameters", text == summary_of_transformers(path, **options), repr(text))
     client = InferenceClient(f"{url}/models/news-gpt2")

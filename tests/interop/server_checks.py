@@ -6,7 +6,8 @@ server/hf          huggingface_hub's InferenceClient, vLLM's classify
 server/curl        every curl example of docs/rest.md and docs/rest_oip.md; every snippet of docs/clients.md
 server/prometheus  promtool and a Prometheus that scrapes, where the Debian package is installed
 server/lm-eval     lm-eval's local-completions against its own hf model
-server/schemathesis, faults   the programs beside this one, where they are
+server/schemathesis   requests made up from /openapi.json (schemathesis.sh)
+faults             overload, rude clients, broken files (faults.py)
 `server` alone is all but faults, which takes minutes.
 """
 import importlib
@@ -36,8 +37,6 @@ def run(pare, report, parts, project, work):
         if part in MODULES:
             report.guard(part, lambda name: importlib.import_module(name).run(lab), MODULES[part])
         elif part == SCHEMATHESIS:
-            script = os.path.join(HERE, "schemathesis.sh")
-            if os.path.exists(script):
-                run_program(lab, part, ["bash", script, pare.program, project])
+            run_program(lab, part, ["sh", os.path.join(HERE, "schemathesis.sh"), pare.program, project, sys.executable])
         elif part == FAULTS:
-            run_program(lab, part, [sys.executable, os.path.join(HERE, "faults.py"), pare.program, project])
+            run_program(lab, part, [sys.executable, os.path.join(HERE, "faults.py"), pare.program, project, "--work", lab.work])
