@@ -3,7 +3,7 @@ import requests
 import torch
 from huggingface_hub import InferenceClient, constants
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
 TEXT, LABELS = "The team won the final in extra time.", ["sport", "war", "money"]
 ARTICLE = "The city of Berlin is the capital of Germany."
@@ -63,6 +63,23 @@ def generation(lab, url):
     lab.check("huggingface_hub: seed", drawn[0] == drawn[1] != drawn[2], drawn)
 
 
+def vectors(lab, url):
+    path, texts = lab.encoder(), ["a cat", "Oil prices rose on Monday.", "A dog sleeps."]
+    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path, dtype=torch.float32).eval()
+    with torch.no_grad():
+        means = torch.stack([model(**tokenizer(t, return_tensors="pt")).last_hidden_state[0].mean(0) for t in texts])
+    units = torch.nn.functional.normalize(means)
+    client = InferenceClient(f"{url}/models/minilm")
+    for normalize, expected in ((True, units), (False, means)):
+        worst = float((torch.tensor(client.feature_extraction(texts, normalize=normalize)) - expected).abs().max())
+        lab.check(f"huggingface_hub: feature_extraction, normalize {normalize}", worst < 1e-4, f"largest difference {worst:.1e}")
+    alone = client.feature_extraction(texts[0])
+    lab.check("huggingface_hub: feature_extraction of one text", alone.shape == (1, 384), alone.shape)
+    alike = client.sentence_similarity(texts[0], other_sentences=texts[1:])
+    worst = max(abs(a - b) for a, b in zip(alike, (units[1:] @ units[0]).tolist(), strict=True))
+    lab.check("huggingface_hub: sentence_similarity", worst < 1e-4, alike)
+
+
 def errors(lab, url):
     lab.raises("huggingface_hub: no such model", HfHubHTTPError, lambda: InferenceClient(f"{url}/models/nope").text_classification("a"))
     e = lab.raises("huggingface_hub: a wrong value", BadRequestError,
@@ -84,9 +101,10 @@ def vllm_classify(lab, url):
 
 def run(lab):
     constants.HF_HUB_OFFLINE = False   # it would keep the client from this machine's own servers, too
+    encoder = {"name": "minilm", "path": lab.encoder()}
     try:
-        with lab.serve("hf", ["intent-linear", "nli-minilm", "wiki-title-bart", "news-gpt2", "agnews-gpt2"]) as server:
-            for part in (classification, zero_shot, generation, errors, vllm_classify):
+        with lab.serve("hf", ["intent-linear", "nli-minilm", "wiki-title-bart", "news-gpt2", "agnews-gpt2", encoder]) as server:
+            for part in (classification, zero_shot, generation, vectors, errors, vllm_classify):
                 lab.report.guard(f"server/hf {part.__name__}", part, lab, server.url)
     finally:
         constants.HF_HUB_OFFLINE = True
