@@ -55,6 +55,7 @@ struct fields fields_below(struct fields *f, const char *key) {
   }
   if (!strcmp(key, "parameters")) below.path = "parameters.";
   if (!strcmp(key, "options")) below.path = "options.";
+  if (!strcmp(key, "inputs")) below.path = "inputs.";
   return below;
 }
 

@@ -10,7 +10,7 @@
 
 enum { DEFAULT_TOKENS = 20, ANSWERS_MAX = 64 };
 
-// ---- classification -----------------------------------------------------------------------------------------------
+// ---- classification ------------------------------------------------------------------------------------------------
 
 static void read_function(struct fields *f, struct hf *h) {
   static const char *const names[] = {
@@ -41,14 +41,14 @@ static struct job *classification(struct fields *f, struct fields *p, struct ser
   return job;
 }
 
-// ---- generation ---------------------------------------------------------------------------------------------------
+// ---- texts ---------------------------------------------------------------------------------------------------------
 
 // A job of the texts at "inputs", each answered `times` times.
-static struct job *generation_job(struct fields *f, struct served *s, size_t times) {
+static struct job *texts_job(struct fields *f, struct served *s, enum job_op op, size_t times) {
   size_t count = 0, limit = f->x->config->limits.texts / times;
   struct pare_text *texts = limit ? fields_texts(f, "inputs", limit, &count) : NULL;
   if (!limit) fields_fail(f, "inputs", "fewer answers in one request");
-  struct job *job = texts ? job_new(s, JOB_GENERATE, count * times) : NULL;
+  struct job *job = texts ? job_new(s, op, count * times) : NULL;
   bool fine = job != NULL;
   for (size_t i = 0; fine && i < count * times; i++) {
     if (i % times) {
@@ -65,6 +65,8 @@ static struct job *generation_job(struct fields *f, struct served *s, size_t tim
   free(texts);
   return job;
 }
+
+// ---- generation ----------------------------------------------------------------------------------------------------
 
 // Greedy unless something was said that only drawing can do.
 static void read_sampling(struct fields *p, struct pare_generate_options *o) {
@@ -84,7 +86,7 @@ static struct job *continuation(struct fields *f, struct fields *p, struct serve
   size_t most = f->x->config->limits.max_tokens, usual = DEFAULT_TOKENS < most ? DEFAULT_TOKENS : most;
   h->times = fields_size(p, "num_return_sequences", 1, 1, ANSWERS_MAX);
   h->prompt = fields_flag(p, "return_full_text", true);
-  struct job *job = p->ok ? generation_job(f, s, h->times) : NULL;
+  struct job *job = p->ok ? texts_job(f, s, JOB_GENERATE, h->times) : NULL;
   if (!job) return NULL;
   struct pare_generate_options *o = &job->generate;
   o->max_tokens = fields_size(p, "max_new_tokens", usual, 1, most);
@@ -123,7 +125,7 @@ static void read_lengths(struct fields *p, size_t most, struct pare_generate_opt
 
 static struct job *summary(struct fields *f, struct fields *p, struct served *s, struct hf *h) {
   h->times = 1;
-  struct job *job = generation_job(f, s, 1);
+  struct job *job = texts_job(f, s, JOB_GENERATE, 1);
   if (!job) return NULL;
   struct pare_generate_options *o = &job->generate;
   size_t most = f->x->config->limits.max_tokens;
@@ -143,7 +145,37 @@ static struct job *summary(struct fields *f, struct fields *p, struct served *s,
   return job;
 }
 
-// ---- the request --------------------------------------------------------------------------------------------------
+// ---- vectors -------------------------------------------------------------------------------------------------------
+
+// How alike "source_sentence" and each of "sentences" are.
+static struct job *similarities(struct fields *f, struct served *s) {
+  struct fields in = fields_below(f, "inputs");
+  size_t count = 0;
+  struct pare_text *others = fields_texts(&in, "sentences", f->x->config->limits.texts - 1, &count);
+  const json_t *one = fields_any(&in, "source_sentence");
+  if (in.ok && !json_is_string(one)) fields_fail(&in, "source_sentence", "a text");
+  struct job *job = in.ok ? job_new(s, JOB_EMBED, 1 + count) : NULL;
+  struct pare_text first = {.text = json_string_value(one), .len = json_string_length(one)};
+  bool fine = job && inputs_put_text(&first, job, &job->items[0]);
+  for (size_t i = 0; fine && i < count; i++) fine = inputs_put_text(&others[i], job, &job->items[1 + i]);
+  free(others);
+  if (in.ok && !fine) inputs_no_memory(&in);
+  f->ok = f->ok && in.ok;
+  if (fine) return job;
+  job_free(job);
+  return NULL;
+}
+
+// huggingface_hub puts `normalize` beside the inputs.
+static struct job *vectors(struct fields *f, struct served *s, struct hf *h) {
+  h->similarity = json_is_object(fields_any(f, "inputs"));
+  if (h->similarity) return similarities(f, s);
+  struct job *job = texts_job(f, s, JOB_EMBED, 1);
+  if (job) job->raw = !fields_flag(f, "normalize", true);
+  return job;
+}
+
+// ---- the request ---------------------------------------------------------------------------------------------------
 
 static void read_settings(struct fields *f) {
   struct fields options = fields_below(f, "options");
@@ -170,9 +202,7 @@ static struct job *make_job(struct fields *f, struct served *s, struct hf *h) {
     case PARE_TASK_CLASSIFY: job = classification(f, &p, s, h); break;
     case PARE_TASK_LANGUAGE_MODEL: job = continuation(f, &p, s, h); break;
     case PARE_TASK_SEQ2SEQ: job = summary(f, &p, s, h); break;
-    case PARE_TASK_ENCODE:
-      exchange_fail(f->x, 400, NULL, "the model '%.200s' gives vectors: POST /v1/embeddings", s->name);
-      f->ok = false;
+    case PARE_TASK_ENCODE: job = vectors(f, s, h); break;
   }
   f->ok = f->ok && p.ok;
   return job;

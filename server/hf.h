@@ -15,6 +15,7 @@ struct hf {
   size_t top;                // labels in the answer
   size_t times;              // answers to each text
   bool prompt;               // is put before them
+  bool similarity;           // of an encoder's first text to each of the others, not their vectors
 };
 
 extern const struct answer hf_answer;

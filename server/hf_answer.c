@@ -1,11 +1,11 @@
 // hf_answer.c - see hf.h: [[{label, score}]], [{label, score}] or {sequence, labels, scores}; [{generated_text}],
-// [{summary_text}].
+// [{summary_text}]; [[numbers]], [similarities].
 #include <math.h>
 #include <stdlib.h>
 
 #include "hf.h"
 
-// ---- classification -----------------------------------------------------------------------------------------------
+// ---- classification ------------------------------------------------------------------------------------------------
 
 // The scores that were asked for: (n), or NULL: no memory.
 static float *scores_of(const struct hf *h, const struct job_item *item, size_t n) {
@@ -66,7 +66,7 @@ static json_t *classified(const struct hf *h, const struct job *job, const struc
   return value;
 }
 
-// ---- generation ---------------------------------------------------------------------------------------------------
+// ---- generation ----------------------------------------------------------------------------------------------------
 
 static json_t *written(const struct hf *h, const struct job_item *item) {
   struct buf text = {0};
@@ -77,11 +77,43 @@ static json_t *written(const struct hf *h, const struct job_item *item) {
   return json_pack("{s:o}", h->task == PARE_TASK_SEQ2SEQ ? "summary_text" : "generated_text", value);
 }
 
-// ---- both ---------------------------------------------------------------------------------------------------------
+// ---- vectors -------------------------------------------------------------------------------------------------------
+
+// Vectors have length 1, so their product is the cosine.
+static json_t *similarities(const struct job *job, size_t width) {
+  json_t *list = json_array();
+  bool fine = true;
+  for (size_t i = 1; i < job->count; i++) {
+    double sum = 0;
+    for (size_t k = 0; k < width; k++) sum += (double)job->items[0].vector[k] * (double)job->items[i].vector[k];
+    fine = !json_array_append_new(list, json_real((double)(float)sum)) && fine;
+  }
+  if (fine) return list;
+  json_decref(list);
+  return NULL;
+}
+
+static json_t *vectors(const struct hf *h, const struct job *job) {
+  size_t width = pare_model_output_width(served_model(job->served));
+  if (h->similarity) return similarities(job, width);
+  json_t *list = json_array();
+  bool fine = true;
+  for (size_t i = 0; i < job->count; i++)
+    fine = !json_array_append_new(list, job_floats(job->items[i].vector, width)) && fine;
+  if (fine) return list;
+  json_decref(list);
+  return NULL;
+}
+
+// ---- all -----------------------------------------------------------------------------------------------------------
 
 static void whole(struct exchange *x) {
   const struct hf *h = x->state;
   const struct job *job = x->job;
+  if (h->task == PARE_TASK_ENCODE) {
+    exchange_json(x, 200, vectors(h, job));
+    return;
+  }
   bool classifies = h->task == PARE_TASK_CLASSIFY;
   // A list of texts continued: a list of answers for each. A summary has one, and no list of its own.
   bool nested = h->task == PARE_TASK_LANGUAGE_MODEL && h->many;

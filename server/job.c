@@ -68,6 +68,16 @@ void job_free(struct job *job) {
   free(job);
 }
 
+json_t *job_floats(const float *values, size_t n) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++)
+    if (json_array_append_new(list, json_real((double)values[i]))) {
+      json_decref(list);
+      return NULL;
+    }
+  return list;
+}
+
 size_t job_labels(const struct job *job) {
   return pare_classify_label_count(served_model(job->served), &job->classify);
 }

@@ -93,6 +93,8 @@ void job_free(struct job *job); // gives up one hold; accepts NULL
 // Memory that lives as long as the job, zeroed; NULL: none left.
 void *job_alloc(struct job *job, size_t bytes);
 char *job_strdup(struct job *job, const char *text, size_t len);
+// As a list; NULL: no memory.
+json_t *job_floats(const float *values, size_t n);
 // Labels an answer to this job has.
 size_t job_labels(const struct job *job);
 const char *job_label(const struct job *job, size_t i);

@@ -78,16 +78,6 @@ static json_t *as_base64(const float *vector, size_t n) {
   return value;
 }
 
-static json_t *as_list(const float *vector, size_t n) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < n; i++)
-    if (json_array_append_new(list, json_real((double)vector[i]))) {
-      json_decref(list);
-      return NULL;
-    }
-  return list;
-}
-
 // The first n of a vector, of length 1 again.
 static void shorten(float *vector, size_t n) {
   double square = 0;
@@ -105,7 +95,7 @@ static void whole(struct exchange *x) {
     struct job_item *item = &job->items[i];
     tokens += item->tokens;
     if (e->width < width) shorten(item->vector, e->width);
-    json_t *vector = e->base64 ? as_base64(item->vector, e->width) : as_list(item->vector, e->width);
+    json_t *vector = e->base64 ? as_base64(item->vector, e->width) : job_floats(item->vector, e->width);
     fine = !json_array_append_new(
         data, json_pack("{s:s, s:I, s:o}", "object", "embedding", "index", (json_int_t)i, "embedding", vector));
   }

@@ -1,6 +1,6 @@
 """Checks pare against transformers, bitsandbytes and compressed-tensors, in both directions, and its ONNX files.
 Usage: check_interop.py PARE_PROGRAM PROJECT_DIR WORK_DIR [PART...]   (parts: tokens f32 nf4 int8 int4 llm-int8 int8-static
-foreign onnx clients; default all)
+foreign onnx, and those of server_checks.py; default all but faults)
 
 tokens   token ids of the shipped models over data/ equal transformers'
 f32      logits of the shipped models for 50 texts equal transformers' within 2e-4 of the largest logit
@@ -13,7 +13,8 @@ foreign  directories saved by transformers with bitsandbytes (nf4, double quanti
          compressed-tensors open in pare and agree
 onnx     what `pare quantize --format onnx` writes passes onnx.checker, and onnxruntime's answers to it are pare's: floats
          and int8 per token closely, int8 as DynamicQuantizeLinear by cosine; padding changes nothing (onnx_checks.py)
-clients  the openai package, lm-eval and huggingface_hub ask `pare serve` (client_checks.py)
+server   `pare serve` answers real clients; server/openai and so on are its parts (server_checks.py)
+faults   `pare serve` under attack, some minutes (faults.py)
 
 Differences are divided by max(1, largest |logit|). Writes only below WORK_DIR; prints a line per check; exits 1 when
 one fails. bitsandbytes computes in BF16 on CPUs that have it; for the comparison each 4-bit layer is told not to, so
@@ -35,8 +36,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")   # heeded by most progress bars
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)   # says that its optional fast CPU kernel is not installed
 
 import bitsandbytes
-import client_checks
 import onnx_checks
+import server_checks
 import torch
 from safetensors import safe_open
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
@@ -359,12 +360,18 @@ def check_foreign_compressed(pare, report, source, sequences, work):
     check_compressed_tensors(pare, report, f"foreign {name}", directory, sequences)
 
 
-def main():
-    program, project, work = sys.argv[1:4]
-    parts = sys.argv[4:] or ["tokens", "f32", "nf4", "int8", "int4", "llm-int8", "int8-static", "foreign", "onnx", "clients"]
-    torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
-    os.makedirs(work, exist_ok=True)
-    pare, report = Pare(program), Report()
+MODEL_PARTS = ["tokens", "f32", "nf4", "int8", "int4", "llm-int8", "int8-static", "foreign", "onnx"]
+
+
+def chosen_parts(names):
+    known = MODEL_PARTS + server_checks.PARTS
+    unknown = [n for n in names if n not in [*known, "server", server_checks.FAULTS]]
+    if unknown:
+        sys.exit(f"check_interop.py: no part '{unknown[0]}'; there are {' '.join([*known, 'server', server_checks.FAULTS])}")
+    return [part for n in names or known for part in (server_checks.PARTS if n == "server" else [n])]
+
+
+def check_models(pare, report, parts, project, work):
     shipped = shipped_models(project)
     golden = os.path.join(project, "tests", "golden", "data")
     bert, gpt2 = make_models(work)
@@ -417,8 +424,17 @@ def main():
             report.guard(f"foreign {name}", check_foreign_compressed, pare, report, os.path.join(golden, "int8", name), SEED_IDS, work)
     if "onnx" in parts:
         onnx_checks.run(pare, report, shipped, os.path.join(golden, "models"), work)
-    if "clients" in parts:
-        report.guard("clients", client_checks.run, pare, report, project, work)
+
+
+def main():
+    program, project, work = sys.argv[1:4]
+    parts = chosen_parts(sys.argv[4:])
+    torch.set_num_threads(int(os.environ.get("PARE_INTEROP_THREADS", "1")))
+    os.makedirs(work, exist_ok=True)
+    pare, report = Pare(program), Report()
+    if set(parts) & set(MODEL_PARTS):
+        check_models(pare, report, parts, project, work)
+    server_checks.run(pare, report, parts, project, work)
     print("all agree" if report.failures == 0 else f"{report.failures} failed")
     return 1 if report.failures else 0
 

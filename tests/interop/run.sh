@@ -1,10 +1,18 @@
 #!/bin/sh
-# Runs check_interop.py and oip_client.py with a virtual environment made for them: run.sh PARE_PROGRAM PROJECT_DIR [WORK_DIR]
+# Runs check_interop.py with a virtual environment made for it: run.sh PARE_PROGRAM PROJECT_DIR [--only PART[,PART]]
+# Parts are those of check_interop.py and server_checks.py. PARE_INTEROP_WORK is where files are written (out/interop).
 # PARE_PYTHON names another interpreter that already has the packages of requirements.txt.
 set -eu
 pare=$1
 project=$2
-work=${3:-$project/out/interop}
+parts=
+if [ "${3:-}" = --only ]; then
+    parts=$(echo "${4:?--only: expected parts}" | tr , ' ')
+elif [ -n "${3:-}" ]; then
+    echo "run.sh: expected --only PART[,PART], found $3" >&2
+    exit 64
+fi
+work=${PARE_INTEROP_WORK:-$project/out/interop}
 here=$(dirname "$0")
 python=${PARE_PYTHON:-}
 
@@ -20,7 +28,5 @@ if [ -z "$python" ]; then
     fi
 fi
 mkdir -p "$work"
-status=0
-"$python" "$here/check_interop.py" "$pare" "$project" "$work" || status=1
-"$python" "$here/oip_client.py" "$pare" "$project" || status=1
-exit $status
+# shellcheck disable=SC2086 # parts are words
+exec "$python" "$here/check_interop.py" "$pare" "$project" "$work" $parts

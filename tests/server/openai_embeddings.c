@@ -1,4 +1,5 @@
-// openai_embeddings.c - /v1/embeddings over an encoder: the shipped entailment model without its head.
+// openai_embeddings.c - /v1/embeddings, and /models/NAME, over an encoder: the shipped entailment model without its
+// head.
 #include "server/protocol_test.h"
 
 static struct world *world;
@@ -102,6 +103,44 @@ static void ids(void **state) {
   call_free(x);
 }
 
+// The same vectors as huggingface_hub asks for them: a list for each text, also for one alone.
+static void features(void **state) {
+  (void)state;
+  struct exchange *x = call_job(world, "/models/encoder", "{\"inputs\":\"a\",\"normalize\":false}");
+  assert_true(x->job->op == JOB_EMBED && x->job->count == 1 && x->job->raw);
+  size_t width = answer_vectors(x->job);
+  json_t *value = whole_of(x), *vector = json_array_get(value, 0);
+  assert_int_equal(json_array_size(value), 1);
+  assert_int_equal(json_array_size(vector), width);
+  assert_true(json_real_value(json_array_get(vector, 1)) == 4);
+  json_decref(value);
+  call_free(x);
+  x = call_job(world, "/models/encoder", "{\"inputs\":[\"a\",\"b\"]}");
+  assert_true(x->job->count == 2 && !x->job->raw);
+  call_free(x);
+}
+
+static void similarity(void **state) {
+  (void)state;
+  struct exchange *x =
+      call_job(world, "/models/encoder", "{\"inputs\":{\"source_sentence\":\"a\",\"sentences\":[\"b\",\"c\"]}}");
+  assert_true(x->job->op == JOB_EMBED && x->job->count == 3);
+  assert_memory_equal(x->job->items[0].text.text, "a", 2);
+  assert_memory_equal(x->job->items[2].text.text, "c", 2);
+  answer_vectors(x->job);
+  json_t *value = whole_of(x);
+  same_json(value, "[0.75,0.75]");
+  json_decref(value);
+  call_free(x);
+  refused(world, "/models/encoder", "{\"inputs\":{}}", NULL, "inputs.sentences");
+  refused(world, "/models/encoder", "{\"inputs\":{\"sentences\":[\"b\"]}}", NULL, "inputs.source_sentence");
+  refused(world, "/models/encoder", "{\"inputs\":{\"source_sentence\":\"a\",\"sentences\":[3]}}", NULL,
+          "inputs.sentences");
+  refused(world, "/models/encoder", "{\"inputs\":{\"source_sentence\":[\"a\"],\"sentences\":[\"b\"]}}", NULL,
+          "inputs.source_sentence");
+  refused(world, "/models/encoder", "{\"inputs\":\"a\",\"normalize\":3}", NULL, "normalize");
+}
+
 static void mistakes(void **state) {
   (void)state;
   static const struct {
@@ -124,10 +163,8 @@ static void mistakes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(floats),
-      cmocka_unit_test(base64),
-      cmocka_unit_test(ids),
-      cmocka_unit_test(mistakes),
+      cmocka_unit_test(floats),   cmocka_unit_test(base64),     cmocka_unit_test(ids),
+      cmocka_unit_test(features), cmocka_unit_test(similarity), cmocka_unit_test(mistakes),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
