@@ -77,7 +77,8 @@ LAYER = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_ou
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
 
 
-def to_gguf(source, target):
+def to_gguf(source, target, words=None):
+    """words: {"tokens", "merges"} of a byte-level BPE whose last token ends a text; llama-server wants one."""
     import gguf
 
     model = AutoModelForCausalLM.from_pretrained(source)
@@ -91,8 +92,19 @@ def to_gguf(source, target):
     out.add_head_count(c.n_head)
     out.add_layer_norm_eps(c.layer_norm_epsilon)
     out.add_file_type(gguf.LlamaFileType.ALL_F32)
-    out.add_tokenizer_model("no_vocab")
-    out.add_vocab_size(c.vocab_size)
+    if words:
+        kinds = [gguf.TokenType.NORMAL] * (c.vocab_size - 1) + [gguf.TokenType.CONTROL]
+        out.add_tokenizer_model("gpt2")
+        out.add_tokenizer_pre("gpt-2")
+        out.add_token_list(words["tokens"])
+        out.add_token_types(kinds)
+        out.add_token_merges(words["merges"])
+        out.add_bos_token_id(c.vocab_size - 1)
+        out.add_eos_token_id(c.vocab_size - 1)
+        out.add_add_bos_token(False)
+    else:
+        out.add_tokenizer_model("no_vocab")
+        out.add_vocab_size(c.vocab_size)
     for name, value in model.state_dict().items():
         value = value.float()
         if name in TOP:
