@@ -2,11 +2,11 @@
 #include "background.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 
 struct task {
   void (*work)(void *context);
@@ -47,13 +47,7 @@ enum pare_status background_open(struct background **out, struct pare_error *err
   b->last = &b->first;
   pthread_mutex_init(&b->lock, NULL);
   pthread_cond_init(&b->more, NULL);
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS); // models are opened here: shrunk.h
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&b->thread, NULL, background_main, b);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (rc) {
+  if (thread_start(&b->thread, background_main, b)) {
     free(b);
     return error_set(err, PARE_BUG, "cannot start a thread");
   }

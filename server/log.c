@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/thread.h"
 
 enum { PENDING_MAX = 1 << 20 };
 
@@ -61,12 +61,7 @@ struct log *log_open(int fd) {
   l->fd = fd;
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->work, NULL);
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&l->writer, NULL, writer_main, l);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (!rc) return l;
+  if (!thread_start(&l->writer, writer_main, l)) return l;
   free(l);
   return NULL;
 }

@@ -3,12 +3,12 @@
 #include "scheduler.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "runner.h"
 
 static void take_turn(struct runner *r) {
@@ -140,12 +140,8 @@ enum pare_status scheduler_open(struct server *server, const struct scheduler_ho
   pthread_condattr_destroy(&monotonic);
   pthread_mutex_init(&s->lock, NULL);
   enum pare_status status = shadow_open(s, &s->shadow, err);
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  if (!status && pthread_create(&s->thread, NULL, scheduler_main, s))
+  if (!status && thread_start(&s->thread, scheduler_main, s))
     status = error_set(err, PARE_BUG, "cannot start the computing thread");
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (status) {
     shadow_close(s->shadow);
     free(s);

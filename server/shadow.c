@@ -3,12 +3,12 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "runner.h"
 
 struct ask {
@@ -209,13 +209,7 @@ enum pare_status shadow_open(struct scheduler *s, struct shadow **out, struct pa
   w->last = &w->first;
   pthread_mutex_init(&w->lock, NULL);
   pthread_cond_init(&w->more, NULL);
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS); // models are opened here: shrunk.h
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&w->thread, NULL, shadow_main, w);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (rc) {
+  if (thread_start(&w->thread, shadow_main, w)) {
     free(w);
     return error_set(err, PARE_BUG, "cannot start a thread");
   }

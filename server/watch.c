@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 struct watched {
   int fd;
@@ -154,13 +154,9 @@ enum pare_status watch_open(const struct watch_limits *limits, struct watch **ou
   w->epoll = epoll_create1(EPOLL_CLOEXEC);
   w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   struct epoll_event e = {.events = EPOLLIN, .data.u64 = WAKE};
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   int rc = w->epoll < 0 || w->wake < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->wake, &e)
                ? errno
-               : pthread_create(&w->thread, NULL, watch_main, w);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+               : thread_start(&w->thread, watch_main, w);
   if (rc) {
     free_all(w);
     return error_set(err, PARE_BUG, "cannot watch connections: %s", strerror(rc));

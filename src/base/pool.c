@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +18,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum { CACHE_LINE = 64 };
 // How long to spin before sleeping: longer than the gap between two products of one token, short enough that an idle
@@ -182,17 +182,6 @@ size_t pool_threads(const struct pool *p) {
   return p ? p->threads : 1;
 }
 
-// Signals are for the program's own threads: a worker must not run their handlers.
-static int start_worker(struct worker *w) {
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS); // from a mapped file that was cut: a thread that blocks it cannot be helped
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&w->thread, NULL, worker_main, w);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return rc;
-}
-
 enum pare_status pool_open(size_t threads, struct pool **out, struct pare_error *err) {
   assert(threads >= 1);
   *out = NULL;
@@ -215,7 +204,7 @@ enum pare_status pool_open(size_t threads, struct pool **out, struct pare_error 
   for (p->threads = 1; p->threads < threads; p->threads++) {
     struct worker *w = &workers[p->threads];
     *w = (struct worker){.pool = p, .index = p->threads};
-    int rc = start_worker(w);
+    int rc = thread_start(&w->thread, worker_main, w);
     if (rc == 0) continue;
     enum pare_status status =
         error_set(err, PARE_BUG, "cannot start thread %zu of %zu: %s", p->threads + 1, threads, strerror(rc));
