@@ -113,7 +113,9 @@ void run_texts(struct runner *r) {
   metric_observe(r->metrics.inference_seconds, seconds);
   metric_observe(r->metrics.batch_tokens, (double)b.tokens);
   metric_observe(r->metrics.batch_texts, (double)b.unit_count);
-  if (seconds > 0) r->tokens_per_second += 0.2 * ((double)b.tokens / seconds - r->tokens_per_second);
+  // Not "+=", which would look after floating-point exceptions (gcc: in libatomic); one thread at a time is here.
+  double lately = r->tokens_per_second;
+  if (seconds > 0) r->tokens_per_second = lately + 0.2 * ((double)b.tokens / seconds - lately);
   if (sequences != b.sequences) free(sequences);
   if (!status) {
     finish_all(r, &b, seconds);
