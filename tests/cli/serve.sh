@@ -118,7 +118,7 @@ ask 200 /v2/repository/models/intent-linear/load -d '{}'
 holds '.state == "READY"'
 ask 200 /v1/classify -d '{"model": "intent-linear", "input": "x"}'
 printf 'one\nanother text\nthe third\n' >texts.txt
-"$program" load "$at" --data texts.txt --model nli-minilm --clients 3 --requests 150 --warmup 0 --json >loaded 2>load_err &
+"$program" load "$at" --data texts.txt --model nli-minilm --clients 3 --requests 150 --duration 600 --timeout 60000 --warmup 0 --json >loaded 2>load_err &
 load_pid=$!
 for i in 1 2 3 4 5; do ask 200 /v2/repository/models/nli-minilm/load -d ''; done
 holds '.version == "6"'
@@ -176,7 +176,7 @@ stop
 # ---- a full queue ----
 printf 'models: [nli-minilm]\nlimits: {queue: 1}\ncache: {mb: 0}\n' >files/small.yaml
 serve -c files/small.yaml
-"$program" load "$at" --data texts.txt --model nli-minilm --clients 12 --requests 120 --warmup 0 --json >loaded 2>load_err ||
+"$program" load "$at" --data texts.txt --model nli-minilm --clients 12 --requests 120 --duration 600 --timeout 60000 --warmup 0 --json >loaded 2>load_err ||
   fail "pare load: $(cat load_err)"
 ran='load of a full queue'
 holds '.requests == 120 and .status["200"] >= 1 and .status["429"] >= 1 and .status["200"] + .status["429"] == 120' loaded

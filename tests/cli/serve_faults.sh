@@ -100,7 +100,7 @@ logged '.event == "model" and .model == "alone" and (.reason | test("did not ope
 
 # ---- answers that are no numbers ----
 seq -f 'text number %g' 1 40 >texts.txt
-expect 0 load "$at" --data texts.txt --model nan --clients 4 --requests 40 --warmup 0 --json
+expect 0 load "$at" --data texts.txt --model nan --clients 4 --requests 40 --duration 600 --timeout 60000 --warmup 0 --json
 holds '.requests == 40 and .error_rate == 0 and .status == {"200": 40}'
 logged '.event == "fallback" and .model == "nan" and .reason == "nan"'
 classify nan 200 original
