@@ -70,7 +70,8 @@ class Prometheus:
         for name in ("prometheus.yml", "pare.rules.yml"):
             with open(os.path.join(folder, name)) as f:
                 text = f.read()
-            text = text.replace("localhost:8080", target).replace("interval: 15s", "interval: 2s").replace("interval: 30s", "interval: 1s")
+            for here, there in (("localhost:8080", target), ("interval: 15s", "interval: 2s"), ("interval: 30s", "interval: 1s")):
+                text = text.replace(here, there)
             if name == "prometheus.yml":
                 text = text.replace("# With api_keys: ", "").replace("a key of pare.yaml", KEY)
                 text = f"global: {{evaluation_interval: 1s}}\n{text}"
@@ -129,7 +130,8 @@ def check_scraping(lab, prometheus, sent):
 
 def check_rules(lab, server, prometheus):
     rate = "model:pare_requests:rate5m"
-    requests.post(f"{server.url}/v1/classify", json={"model": "news", "input": "Another one."}, headers=HEADERS, timeout=60)   # a rate needs a change
+    another = {"model": "news", "input": "Another one."}   # a rate needs a change
+    requests.post(f"{server.url}/v1/classify", json=another, headers=HEADERS, timeout=60)
     found = prometheus.wait(lambda: prometheus.query(f'{rate}{{model="news"}}'), lambda v: v and max(v.values()) > 0)
     lab.check(f"prometheus: {rate} has a value", found and max(found.values()) > 0, found)
     p95 = prometheus.wait(lambda: prometheus.query('model:pare_request_duration_seconds:p95_5m{model="news"} > 0'), bool)
@@ -140,7 +142,8 @@ def check_rules(lab, server, prometheus):
                 for a in prometheus.get("alerts")["alerts"] if a["state"] == "firing"}
 
     found = prometheus.wait(firing, lambda v: any(a[:2] == ("PareFallback", "broken") for a in v))
-    lab.check("prometheus: the fallback fires its alert, and nothing else does", {a[:2] for a in found} == {("PareFallback", "broken")}, found)
+    lab.check("prometheus: the fallback fires its alert, and nothing else does",
+              {a[:2] for a in found} == {("PareFallback", "broken")}, found)
     failed = [r for g in prometheus.get("rules")["groups"] for r in g["rules"] if r["health"] == "err"]
     lab.check("prometheus: every rule can be evaluated", not failed, failed)
 
@@ -177,7 +180,7 @@ def run(lab):
         with open(os.path.join(lab.work, "metrics.txt"), "w") as f:
             f.write(metrics.text)
         promtool(lab, "check metrics", ["check", "metrics"], input=metrics.text)
-        counted = [line for line in metrics.text.splitlines() if line.startswith("pare_shadow_requests_total{") and 'model="news"' in line]
+        counted = [line for line in metrics.text.splitlines() if line.startswith('pare_shadow_requests_total{model="news"')]
         lab.check("prometheus: the shadow worked", counted and float(counted[0].split()[-1]) > 0, counted)
         prometheus = Prometheus(lab, folder, server.address)
         try:
