@@ -1,6 +1,6 @@
 """curl_checks.py - the examples of the documentation, as they stand there, against a server that has their models.
 
-A line `$ curl …` of docs/rest*.md or docs/clients.md is run by a shell; a Python block of docs/clients.md that names the
+A line `$ curl …` of README.md, docs/rest*.md or docs/clients.md is run by a shell; a Python block of docs/clients.md that names the
 server, by Python. Only the address is put in. What follows an example in its block is what it prints, but for white space;
 "…" stands for anything, times and numbers of models are not compared, numbers with a point within one in ten thousand.
 """
@@ -58,7 +58,7 @@ NUMBER = r"-?\d+\.\d+(?:e-?\d+)?"
 
 def same(printed, found):
     """Why not; empty: it is what is printed."""
-    printed, found = (re.sub(r"\s", "", text) for text in (printed, found))
+    printed, found = (re.sub(r"\s", "", text) for text in (printed.replace("...", "…"), found))
     pattern = ""
     for part in re.split(f'({NUMBER}|…|"created":\\d+)', printed):
         if part == "…":
@@ -101,8 +101,7 @@ def check_python(lab, server, path, source):
 
 def run(lab):
     docs = os.path.join(lab.project, "docs")
-    pages = [*sorted(glob.glob(os.path.join(docs, "rest*.md"))), os.path.join(docs, "clients.md")]
-    pages = [p for p in pages if os.path.exists(p)]
+    pages = [os.path.join(lab.project, "README.md"), *sorted(glob.glob(os.path.join(docs, "rest*.md"))), os.path.join(docs, "clients.md")]
     encoder = {"name": "minilm", "path": lab.encoder()}
     with lab.serve("docs", ["news-gpt2", "nli-minilm", "intent-linear", "wiki-title-bart", "agnews-gpt2", encoder]) as server:
         if shutil.which("curl"):

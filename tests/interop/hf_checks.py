@@ -34,7 +34,8 @@ def zero_shot(lab, url):
                                       ["--multi-label", "--template", "It is about {}."])):
         rows = client.zero_shot_classification(TEXT, LABELS, **options)
         said = lab.pare.rows("classify", lab.model("nli-minilm"), TEXT, "--labels", ",".join(LABELS), *words)[0]
-        lab.check(f"huggingface_hub: zero_shot_classification {' '.join(words)}", same(rows, (said["labels"], said["scores"]), 1e-5), rows)
+        lab.check(f"huggingface_hub: zero_shot_classification {' '.join(words)}",
+                  same(rows, (said["labels"], said["scores"]), 1e-5), rows)
         theirs = pipeline("zero-shot-classification", lab.model("nli-minilm"), dtype=torch.float32)(TEXT, LABELS, **options)
         lab.check("huggingface_hub: and as transformers' pipeline", same(rows, (theirs["labels"], theirs["scores"]), 1e-4), rows)
 
@@ -96,7 +97,8 @@ def vllm_classify(lab, url):
             fine = fine and row["label"] == one["label"] and row["num_classes"] == 4 and abs(max(row["probs"]) - one["score"]) < 1e-6
         lab.check(f"requests: vLLM's {path}", fine, answer["data"])
     wrong = requests.post(f"{url}/v1/classify", json={"model": "agnews-gpt2", "input": 7}, timeout=60)
-    lab.check("requests: vLLM's classify, a wrong input", wrong.status_code == 400 and wrong.json()["error"]["param"] == "input", wrong.text)
+    lab.check("requests: vLLM's classify, a wrong input",
+              wrong.status_code == 400 and wrong.json()["error"]["param"] == "input", wrong.text)
 
 
 def run(lab):

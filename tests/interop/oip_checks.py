@@ -129,7 +129,8 @@ def generation(lab, url):
               "".join(e["text_output"] for e in events) == whole["text_output"]
               and ids == [t["id"] for t in whole["details"]["logprobs"]]
               and events[-1]["details"]["finish_reason"] == whole["details"]["finish_reason"] == "length", whole)
-    greedy = requests.post(f"{url}/v2/models/news-gpt2/generate", json={"text_input": "Oil prices", "parameters": {"max_tokens": 9}}, timeout=60)
+    body = {"text_input": "Oil prices", "parameters": {"max_tokens": 9}}
+    greedy = requests.post(f"{url}/v2/models/news-gpt2/generate", json=body, timeout=60)
     ours = lab.pare.rows("generate", lab.model("news-gpt2"), "Oil prices", "--max-tokens", "9")[0]["text"]
     lab.check("requests: generate as `pare generate`", greedy.json()["text_output"] == ours, ours)
 
@@ -210,7 +211,8 @@ def by_requests(lab, url, expected):
     inputs = [{"name": "input_ids", "shape": list(ids.shape), "datatype": "INT64", "data": ids.tolist()},
               {"name": "attention_mask", "shape": list(ids.shape), "datatype": "INT64", "data": mask.flatten().tolist()}]
     version = requests.get(f"{url}/v2/models/news", timeout=60).json()["versions"][-1]
-    answer = requests.post(f"{url}/v2/models/news/versions/{version}/infer", json={"inputs": inputs, "outputs": [{"name": "logits"}]}, timeout=60)
+    body = {"inputs": inputs, "outputs": [{"name": "logits"}]}
+    answer = requests.post(f"{url}/v2/models/news/versions/{version}/infer", json=body, timeout=60)
     out = answer.json()["outputs"][0]
     close(lab, "requests: infer of ids, nested and flat, by version", np.array(out["data"]).reshape(out["shape"]), expected.logits)
     wrong = requests.post(f"{url}/v2/models/news/infer", json={"inputs": [{**inputs[0], "shape": [1, 1]}]}, timeout=60)
@@ -222,8 +224,9 @@ def run(lab):
     expected = Expected(news["path"])
     with lab.serve("oip", [news, "nli-minilm", "intent-linear", "news-gpt2"]) as server:
         client = triton.InferenceServerClient(server.address, concurrency=3, network_timeout=120.0)
-        for part, more in ((what_is_here, ()), (infer, (expected,)), (kinds_of_ids, ()), (linear, ()), (classification, (expected,)), (zero_shot, ()), (errors, ()),
-                           (repository, ()), (statistics, ())):
+        parts = ((what_is_here, ()), (infer, (expected,)), (kinds_of_ids, ()), (linear, ()), (classification, (expected,)),
+                 (zero_shot, ()), (errors, ()), (repository, ()), (statistics, ()))
+        for part, more in parts:
             lab.report.guard(f"server/tritonclient {part.__name__}", part, lab, client, *more)
         client.close()
         lab.report.guard("server/requests", by_requests, lab, server.url, expected)

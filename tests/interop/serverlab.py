@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 START_SECONDS = 120
 STOP_SECONDS = 60
@@ -19,7 +18,7 @@ class Server:
 
     def __init__(self, program, folder, config, project):
         os.makedirs(folder, exist_ok=True)
-        self.folder, self.events, self.url = folder, [], None
+        self.folder, self.url, self.last = folder, None, ""
         path = os.path.join(folder, "pare.yaml")
         with open(path, "w") as f:
             json.dump({"listen": "127.0.0.1:0", "threads": 1, **config}, f, indent=1)
@@ -30,18 +29,16 @@ class Server:
         self.reader.start()
         if not self.ready.wait(START_SECONDS) or not self.url:
             self.stop()
-            raise RuntimeError(f"no server: exit {self.process.returncode}: {self.lines[-3:]}")
+            raise RuntimeError(f"no server: exit {self.process.returncode}: {self.last.strip()}")
 
     def _read(self):
-        self.lines = []
         with open(os.path.join(self.folder, "log.jsonl"), "w") as log:
             for line in self.process.stderr:
                 log.write(line)
                 log.flush()
-                self.lines.append(line)
+                self.last = line
                 with contextlib.suppress(json.JSONDecodeError):
                     event = json.loads(line)
-                    self.events.append(event)
                     if event.get("event") == "ready":
                         self.url = event["url"]
                         self.ready.set()
@@ -51,16 +48,6 @@ class Server:
     def address(self):
         """HOST:PORT."""
         return self.url.split("//", 1)[1].rstrip("/")
-
-    def named(self, event):
-        return [e for e in self.events if e.get("event") == event]
-
-    def wait_for(self, event, seconds=60):
-        end = time.monotonic() + seconds
-        while not self.named(event):
-            if time.monotonic() > end:
-                raise RuntimeError(f"no event '{event}' within {seconds} s")
-            time.sleep(0.05)
 
     def stop(self):
         """Its exit code."""
