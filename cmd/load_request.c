@@ -271,8 +271,9 @@ static enum pare_status open_post(CURLU *u, const struct load_request_options *o
   if (curl_url_get(u, CURLUPART_PATH, &path, 0)) return error_no_memory(err);
   bool has_path = strcmp(path, "/") != 0;
   enum pare_status status = o->body ? PARE_OK : find_kind(o, path, has_path, &kind, err);
+  const struct kind *by_path = kind_of_path(path); // tells of a --body of one's own whether its answers count tokens
   curl_free(path);
-  out->counts_tokens = kind ? kind->counts_tokens : o->stream;
+  out->counts_tokens = kind ? kind->counts_tokens : o->stream || (by_path && by_path->counts_tokens);
   if (status == PARE_OK && o->stream && !out->counts_tokens)
     status = error_set(err, PARE_USAGE, "--stream goes with --kind completions or generate, or with --body");
   if (status == PARE_OK && kind && !has_path) status = set_kind_path(u, kind, o, err);

@@ -21,6 +21,8 @@ def wrk(setting, server, texts, clients, seconds):
     if not rows:
         raise Failed(f"wrk said nothing of {server.name}")
     row = rows[-1]
+    if not row["requests"]:
+        raise Failed(f"{server.name}: no answer within {seconds:g} s")
     if row["errors"]:
         raise Failed(f"{server.name}: {row['errors']} errors of {row['requests']} requests")
     return {"requests_s": row["requests"] / row["seconds"], **{k: row[k] for k in ("p50_ms", "p99_ms", "max_ms")}}

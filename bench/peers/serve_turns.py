@@ -108,11 +108,11 @@ def record(name, title, rounds, targets, **more):
             "summary": {n: clients.median([r[n] for r in rounds]) for n in rounds[0]}, **more}
 
 
-def over_fastest(rounds, key, of="pare", better=max):
-    """(name, ratios): who of the others is best by the median, and ours over it in every round."""
-    others = [n for n in rounds[0] if n != of]
+def over_fastest(rounds, key, absent):
+    """(name, ratios): who of the others has most by the median, and ours over it in every round."""
+    others = [n for n in rounds[0] if n != "pare"]
     if not others:
-        raise Failed("nobody to compare with")
-    best = better(others, key=lambda n: statistics.median(r[n][key] for r in rounds))
-    return best, [r[of][key] / r[best][key] for r in rounds]
+        raise Failed("nobody to compare with: " + "; ".join(f"{n}: {why}" for n, why in absent.items()))
+    best = max(others, key=lambda n: statistics.median(r[n][key] for r in rounds))
+    return best, [r["pare"][key] / r[best][key] for r in rounds]
 

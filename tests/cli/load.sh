@@ -124,6 +124,8 @@ expect 0 load "$at" --data texts.csv --requests 3 --kind completions --max-token
 sent 1 'POST /v1/completions - {"prompt":"two","max_tokens":5}'
 holds '.tokens_per_s > 0 and .ttft_ms == null'
 holds '(.tokens_per_s * .duration_s | round) == 21'
+expect 0 load "$at/v1/completions" --body '{"prompt":"{text}"}' --data texts.csv --requests 3 $one
+holds '(.tokens_per_s * .duration_s | round) == 21'
 expect 0 load "$at/own?x=1" --body '{"a":"{text}","b":"{text}"}' --data texts.csv --limit 2 --requests 2 \
   --header 'Authorization: mine' $one
 sent 1 'POST /own?x=1 mine {"a":"two","b":"two"}'
