@@ -80,13 +80,20 @@ enum pare_status load_io_open(size_t connections, struct load_io *out, struct pa
   return PARE_OK;
 }
 
+static void take_signals(struct load_io *io) {
+  struct signalfd_siginfo info;
+  while (read(io->signals, &info, sizeof info) == (ssize_t)sizeof info) io->interrupted = true;
+}
+
 void load_io_close(struct load_io *io) {
   if (io->multi) curl_multi_cleanup(io->multi);
+  // After the first Ctrl-C another has nothing left to end but the printing; timeout(1) always sends two signals.
+  if (io->interrupted) take_signals(io);
   int own[] = {io->epoll, io->timer, io->signals};
   for (size_t i = 0; i < 3; i++) {
     if (own[i] >= 0) close(own[i]);
   }
-  // A Ctrl-C that was taken has done its work; one that came too late would end the program now.
+  // One that came too late to be taken ends the program now.
   if (io->holds_signals) sigprocmask(SIG_SETMASK, &io->mask_before, NULL);
 }
 
@@ -120,8 +127,7 @@ static void on_event(struct load_io *io, const struct epoll_event *event) {
     return;
   }
   if (fd == io->signals) {
-    struct signalfd_siginfo info;
-    io->interrupted = io->interrupted || read(fd, &info, sizeof info) == (ssize_t)sizeof info;
+    take_signals(io);
     return;
   }
   if (event->events & EPOLLIN) flags |= CURL_CSELECT_IN;
