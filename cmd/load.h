@@ -39,14 +39,11 @@ void load_request_close(struct load_request *r); // accepts a zeroed struct
 
 // ---- sockets and clocks ----
 // One curl multi handle driven by epoll, a timer that is exact to the kernel's (a poll's timeout is not), and Ctrl-C.
-struct load_watch;
 struct load_io {
   CURLM *multi;
   int epoll, timer, signals; // -1: closed
   sigset_t mask_before;
   uint64_t curl_due_ns; // when curl wants to be called; UINT64_MAX: never
-  struct load_watch *watched;
-  size_t watched_count;
   bool holds_signals;
   bool interrupted; // Ctrl-C or SIGTERM came
   void (*done)(void *context, CURL *easy, CURLcode code);
@@ -60,8 +57,6 @@ void load_io_close(struct load_io *io);
 void load_io_work(struct load_io *io);
 // Sleeps until until_ns at most, then deals with what came.
 void load_io_wait(struct load_io *io, uint64_t until_ns);
-// Options that each handle needs so that the watch list follows its sockets.
-void load_io_adopt(struct load_io *io, CURL *easy);
 
 // ---- one run ----
 struct load_plan {
@@ -117,7 +112,8 @@ void load_engine_close(struct load_engine *e); // accepts NULL
 // result: load_result_new's. A run always ends: at the end of its duration, answers are awaited for the timeout.
 void load_engine_run(struct load_engine *e, const struct load_plan *plan, struct load_result *result);
 bool load_engine_interrupted(const struct load_engine *e);
-struct load_result *load_result_new(struct pare_error *err); // to be freed with free(); NULL: no memory
+void load_engine_rest(struct load_engine *e, double seconds); // nothing is sent
+struct load_result *load_result_new(struct pare_error *err);  // to be freed with free(); NULL: no memory
 
 // ---- the highest rate under a limit ----
 struct load_limits {
@@ -125,8 +121,9 @@ struct load_limits {
 };
 struct load_trial {
   double rate, answered, p99_ms, error_rate, window_s; // p99_ms NAN: not to be told
-  size_t requests;
-  bool check; // one of the longer windows at the end
+  size_t requests, errors[LOAD_ERRORS];
+  char first_error[LOAD_REASON_BYTES]; // "" without one
+  bool check;                          // one of the longer windows at the end
   bool cut, meets;
 };
 enum { LOAD_MAX_TRIALS = 100 };
@@ -137,6 +134,7 @@ struct load_search {
   double rate;        // 0: none was found
   const char *reason; // why none; or why no higher one was tried; NULL
 };
+// Every trial ends as load_engine_run does; there are LOAD_MAX_TRIALS at most.
 // plan: the first trial. result: the last trial's. each is called after every trial; may be NULL.
 void load_find_rate(struct load_engine *e, const struct load_plan *plan, struct load_search *search,
                     struct load_result *result, void (*each)(const struct load_trial *t));

@@ -10,67 +10,26 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/size.h"
 #include "load.h"
 
-struct load_watch {
-  uint32_t wanted, set; // epoll events: what curl asked for, what the kernel was told
-};
-enum { SPARE_FILES = 64, BATCH = 64 };
+enum { SPARE_FILES = 64, BATCH = 64, LONGEST_SLEEP_MS = 1000 };
 
-static struct load_watch *watch_at(struct load_io *io, int fd) {
-  size_t i = (size_t)fd;
-  if (i >= io->watched_count) {
-    size_t count = size_max(i + 1, io->watched_count * 2);
-    struct load_watch *more = realloc(io->watched, count * sizeof *more);
-    if (!more) return NULL;
-    memset(more + io->watched_count, 0, (count - io->watched_count) * sizeof *more);
-    io->watched = more;
-    io->watched_count = count;
-  }
-  return &io->watched[i];
-}
-
-// A number that belonged to a socket now closed: the kernel has forgotten it.
-static int on_new_socket(void *context, curl_socket_t fd, curlsocktype purpose) {
-  (void)purpose;
-  struct load_watch *w = watch_at(context, fd);
-  if (w) *w = (struct load_watch){0};
-  return w ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
-}
-
-static int on_close_socket(void *context, curl_socket_t fd) {
-  struct load_watch *w = watch_at(context, fd);
-  if (w) *w = (struct load_watch){0};
-  return close(fd);
-}
-
-void load_io_adopt(struct load_io *io, CURL *easy) {
-  curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
-  curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, io);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, io);
-}
-
-static void tell_kernel(struct load_io *io, int fd, struct load_watch *w) {
-  struct epoll_event event = {.events = w->wanted, .data.fd = fd};
-  if (!w->wanted) {
-    epoll_ctl(io->epoll, EPOLL_CTL_DEL, fd, NULL);
-  } else if (epoll_ctl(io->epoll, w->set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
-    epoll_ctl(io->epoll, errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-  }
-  w->set = w->wanted;
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused) {
+// curl's sockets are on epoll exactly while curl wants to hear of them: `known` is NULL until curl_multi_assign has
+// said otherwise, and NULL again after CURL_POLL_REMOVE, which comes before curl closes a socket.
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
   (void)easy;
-  (void)unused;
   struct load_io *io = context;
-  struct load_watch *w = watch_at(io, fd);
-  if (!w) return -1;
-  w->wanted = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-  if (what == CURL_POLL_REMOVE) w->wanted = 0;
-  if (w->wanted != w->set) tell_kernel(io, fd, w);
+  if (what == CURL_POLL_REMOVE) {
+    epoll_ctl(io->epoll, EPOLL_CTL_DEL, fd, NULL);
+    return 0;
+  }
+  struct epoll_event event = {.data.fd = fd};
+  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
+  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+  int likely = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, other = known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  // The other one: should a socket ever be closed without a word and its number come again.
+  if (epoll_ctl(io->epoll, likely, fd, &event) != 0 && epoll_ctl(io->epoll, other, fd, &event) != 0) return -1;
+  curl_multi_assign(io->multi, fd, io);
   return 0;
 }
 
@@ -121,14 +80,20 @@ enum pare_status load_io_open(size_t connections, struct load_io *out, struct pa
   return PARE_OK;
 }
 
+static void take_signals(struct load_io *io) {
+  struct signalfd_siginfo info;
+  while (read(io->signals, &info, sizeof info) == (ssize_t)sizeof info) io->interrupted = true;
+}
+
 void load_io_close(struct load_io *io) {
   if (io->multi) curl_multi_cleanup(io->multi);
+  // After the first Ctrl-C another has nothing left to end but the printing; timeout(1) always sends two signals.
+  if (io->interrupted) take_signals(io);
   int own[] = {io->epoll, io->timer, io->signals};
   for (size_t i = 0; i < 3; i++) {
     if (own[i] >= 0) close(own[i]);
   }
-  free(io->watched);
-  // A Ctrl-C that was taken has done its work; one that came too late would end the program now.
+  // One that came too late to be taken ends the program now.
   if (io->holds_signals) sigprocmask(SIG_SETMASK, &io->mask_before, NULL);
 }
 
@@ -149,10 +114,8 @@ void load_io_work(struct load_io *io) {
 }
 
 static void set_timer(struct load_io *io, uint64_t at_ns) {
-  if (at_ns == 0) at_ns = 1; // 0 would switch it off
   struct itimerspec at = {
       .it_value = {.tv_sec = (time_t)(at_ns / 1000000000u), .tv_nsec = (long)(at_ns % 1000000000u)}};
-  if (at_ns == UINT64_MAX) at = (struct itimerspec){0};
   timerfd_settime(io->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
@@ -164,13 +127,7 @@ static void on_event(struct load_io *io, const struct epoll_event *event) {
     return;
   }
   if (fd == io->signals) {
-    struct signalfd_siginfo info;
-    io->interrupted = io->interrupted || read(fd, &info, sizeof info) == (ssize_t)sizeof info;
-    return;
-  }
-  struct load_watch *w = watch_at(io, fd);
-  if (!w || !w->wanted) { // idle, and the server has something to say: that it hangs up
-    if (w && w->set) tell_kernel(io, fd, w);
+    take_signals(io);
     return;
   }
   if (event->events & EPOLLIN) flags |= CURL_CSELECT_IN;
@@ -183,8 +140,8 @@ static void on_event(struct load_io *io, const struct epoll_event *event) {
 void load_io_wait(struct load_io *io, uint64_t until_ns) {
   struct epoll_event events[BATCH];
   if (io->curl_due_ns < until_ns) until_ns = io->curl_due_ns;
-  int timeout = until_ns <= clock_ns() ? 0 : -1;
-  if (timeout) set_timer(io, until_ns);
-  int n = epoll_wait(io->epoll, events, BATCH, timeout);
+  uint64_t now = clock_ns(), ms = until_ns > now ? (until_ns - now) / 1000000u + 1 : 0;
+  if (ms) set_timer(io, until_ns); // on the nanosecond; the poll's own limit is whole milliseconds, and never none
+  int n = epoll_wait(io->epoll, events, BATCH, ms < LONGEST_SLEEP_MS ? (int)ms : LONGEST_SLEEP_MS);
   for (int i = 0; i < n; i++) on_event(io, &events[i]);
 }

@@ -66,12 +66,25 @@ static json_t *latency_json(const struct latency *h, bool histogram) {
   return o;
 }
 
+static json_t *errors_json(const size_t errors[LOAD_ERRORS]) {
+  json_t *o = json_object();
+  for (size_t i = 0; i < LOAD_ERRORS; i++)
+    json_object_set_new(o, load_error_names[i], json_integer((json_int_t)errors[i]));
+  return o;
+}
+
+static json_t *text_or_null(const char *text) {
+  return text[0] ? json_string(text) : json_null();
+}
+
 static json_t *trial_json(const struct load_trial *t) {
   json_t *o = json_object();
   json_object_set_new(o, "rate", json_real(t->rate));
   json_object_set_new(o, "answered", json_real(t->answered));
   json_object_set_new(o, "p99_ms", real_or_null(true, t->p99_ms));
   json_object_set_new(o, "error_rate", json_real(t->error_rate));
+  json_object_set_new(o, "errors", errors_json(t->errors));
+  json_object_set_new(o, "first_error", text_or_null(t->first_error));
   json_object_set_new(o, "requests", json_integer((json_int_t)t->requests));
   json_object_set_new(o, "window_s", json_real(t->window_s));
   json_object_set_new(o, "cut", json_boolean(t->cut));
@@ -103,19 +116,17 @@ static json_t *rates_json(const struct load_result *r) {
 }
 
 static void counts_json(json_t *o, const struct load_result *r) {
-  json_t *status = json_object(), *errors = json_object(), *bytes = json_object();
+  json_t *status = json_object(), *bytes = json_object();
   for (size_t i = 0; i < LOAD_STATUS_END; i++) {
     char code[16];
     snprintf(code, sizeof code, "%zu", i);
     if (r->status[i]) json_object_set_new(status, code, json_integer((json_int_t)r->status[i]));
   }
-  for (size_t i = 0; i < LOAD_ERRORS; i++)
-    json_object_set_new(errors, load_error_names[i], json_integer((json_int_t)r->errors[i]));
   json_object_set_new(o, "status", status);
-  json_object_set_new(o, "errors", errors);
+  json_object_set_new(o, "errors", errors_json(r->errors));
   json_object_set_new(o, "error_rate",
                       real_or_null(r->requests > 0, (double)load_error_count(r) / (double)r->requests));
-  json_object_set_new(o, "first_error", r->first_error[0] ? json_string(r->first_error) : json_null());
+  json_object_set_new(o, "first_error", text_or_null(r->first_error));
   json_object_set_new(bytes, "sent", json_integer((json_int_t)r->bytes_sent));
   json_object_set_new(bytes, "received", json_integer((json_int_t)r->bytes_received));
   json_object_set_new(o, "bytes", bytes);
@@ -176,6 +187,12 @@ static void print_row(const char *name, const struct latency *h) {
   putchar('\n');
 }
 
+static void print_errors(const size_t errors[LOAD_ERRORS]) {
+  for (size_t i = 0; i < LOAD_ERRORS; i++) {
+    if (errors[i]) printf("  %s: %zu", load_error_names[i], errors[i]);
+  }
+}
+
 static void print_counts(const struct load_result *r) {
   fputs("status", stdout);
   for (size_t i = 0; i < LOAD_STATUS_END; i++) {
@@ -184,9 +201,7 @@ static void print_counts(const struct load_result *r) {
   size_t errors = load_error_count(r);
   printf("\nerrors  %zu", errors);
   if (errors) printf(" (%.3g %%)", 100 * (double)errors / (double)r->requests);
-  for (size_t i = 0; i < LOAD_ERRORS; i++) {
-    if (r->errors[i]) printf("  %s: %zu", load_error_names[i], r->errors[i]);
-  }
+  print_errors(r->errors);
   putchar('\n');
   if (r->first_error[0]) printf("first error: %s\n", r->first_error);
 }
@@ -247,7 +262,9 @@ void load_print_trial(const struct load_trial *t) {
   } else {
     printf("%12.3f", t->p99_ms);
   }
-  printf("%10.3g%10zu%10.3g  %s%s%s\n", 100 * t->error_rate, t->requests, t->window_s, t->meets ? "holds" : "fails",
+  printf("%10.3g%10zu%10.3g  %s%s%s", 100 * t->error_rate, t->requests, t->window_s, t->meets ? "holds" : "fails",
          t->cut ? " (given up early)" : "", t->check ? " (check)" : "");
+  print_errors(t->errors);
+  putchar('\n');
   fflush(stdout);
 }

@@ -20,13 +20,11 @@ const char *const load_error_names[LOAD_ERRORS] = {"connect",  "timeout", "http_
 // A closed loop against a server that is gone would do nothing but fail; it tries this often instead.
 static const uint64_t retry_ns = 10 * 1000 * 1000;
 
-enum { RESEND_MOST = 5 };
-
 struct slot { // one request in flight, and the connection it most likely keeps
   CURL *easy;
   struct load_engine *engine;
   uint64_t scheduled_ns, sent_ns;
-  size_t sent_bytes, received_bytes, resent;
+  size_t sent_bytes, received_bytes;
   bool busy, counted;
   char reason[LOAD_REASON_BYTES]; // the beginning of an answer with an error status
   size_t reason_len;
@@ -137,7 +135,8 @@ static void count_good(struct load_engine *e, struct slot *s, uint64_t now) {
 }
 
 // The server closed a kept connection just when it was used again: no answer to this request. curl sends such a request
-// once more by itself, but counts that over the whole life of a handle and stops at five.
+// once more by itself, but counts that over the whole life of a handle and stops at five, and takes the next kept
+// connection, which may be as stale. A new one (connects: 1) cannot be: nothing is sent a third time.
 static bool was_stale(CURLcode code, long status, long connects) {
   bool broken = code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
   return broken && connects == 0 && status == 0;
@@ -158,8 +157,8 @@ static void on_done(void *context, CURL *easy, CURLcode code) {
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&s);
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
-  if (was_stale(code, status, connects) && s->resent < RESEND_MOST) {
-    s->resent++;
+  if (was_stale(code, status, connects)) {
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_multi_remove_handle(e->io.multi, easy);
     curl_multi_add_handle(e->io.multi, easy);
     return;
@@ -221,8 +220,9 @@ static void send_one(struct load_engine *e, uint64_t now) {
   s->sent_ns = now;
   s->scheduled_ns = e->plan->rate == 0 ? now : e->next_ns;
   s->counted = take_arrival(e, s->scheduled_ns);
-  s->received_bytes = s->sent_bytes = s->reason_len = s->resent = 0;
+  s->received_bytes = s->sent_bytes = s->reason_len = 0;
   load_answer_reset(&s->answer);
+  curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT, 0L);
   if (q->post) {
     size_t body = q->order[e->next_body++ % q->count];
     s->sent_bytes = q->starts[body + 1] - q->starts[body];
@@ -340,6 +340,13 @@ bool load_engine_interrupted(const struct load_engine *e) {
   return e->io.interrupted;
 }
 
+void load_engine_rest(struct load_engine *e, double seconds) {
+  for (uint64_t now, end = clock_ns() + to_ns(seconds); (now = clock_ns()) < end && !e->io.interrupted;) {
+    load_io_work(&e->io);
+    load_io_wait(&e->io, end);
+  }
+}
+
 // ---- opening ----
 
 static void set_up(struct load_engine *e, CURL *easy, void *slot) {
@@ -398,7 +405,6 @@ enum pare_status load_engine_open(const struct load_request *request, size_t con
     s->easy = curl_easy_init();
     if (!s->easy) return error_no_memory(err);
     set_up(e, s->easy, s);
-    load_io_adopt(&e->io, s->easy);
     e->free_slots[connections - 1 - e->free_count++] = s;
   }
   return PARE_OK;

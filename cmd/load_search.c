@@ -1,7 +1,7 @@
 // load_search.c - the highest rate whose P99 and error rate keep their limits: doubling until one fails, then bisection
 // of the logarithm, then a check by a longer window, because a queue that grows slowly is not seen in a short one.
 #include <math.h>
-#include <time.h>
+#include <string.h>
 
 #include "load.h"
 
@@ -24,21 +24,33 @@ static double window_for(double rate, double least_s) {
   return fmax(least_s, enough_requests / rate);
 }
 
-// Every answer of the last trial has come or run into its timeout; what the server began for a client that gave up may
-// still be running.
-static void let_drain(void) {
-  nanosleep(&(struct timespec){.tv_nsec = 200 * 1000 * 1000}, NULL);
-}
-
 static bool over(const struct search *s) {
   return load_engine_interrupted(s->engine) || s->out->count == LOAD_MAX_TRIALS;
+}
+
+// A few requests one after the other.
+static void one_by_one(struct search *s, size_t requests) {
+  struct load_plan plan = s->plan;
+  plan.rate = plan.warmup_s = 0;
+  plan.connections = 1;
+  plan.requests = requests;
+  plan.duration_s = (double)plan.timeout_ms * 1e-3; // one of them at least
+  load_engine_run(s->engine, &plan, s->result);
+}
+
+// Every answer of the last trial has come or run into its timeout. What the server began for a client that gave up may
+// still be running: where requests timed out, one more is sent alone, which a server that answers in turn does last.
+static void let_drain(struct search *s) {
+  const double rest_s = 0.2;
+  if (s->result->errors[LOAD_TIMEOUT]) one_by_one(s, 1);
+  load_engine_rest(s->engine, rest_s);
 }
 
 // One window at a rate; says whether it keeps the limits.
 static bool try_once(struct search *s, double rate, double windows) {
   struct load_search *out = s->out;
   if (over(s)) return false;
-  if (out->count) let_drain();
+  if (out->count) let_drain(s);
   struct load_plan plan = s->plan;
   plan.rate = rate;
   plan.duration_s = window_for(rate, s->plan.duration_s * windows);
@@ -55,6 +67,8 @@ static bool try_once(struct search *s, double rate, double windows) {
                            .check = windows > 1,
                            .cut = r->cut,
                            .p99_ms = NAN};
+  memcpy(t->errors, r->errors, sizeof t->errors);
+  memcpy(t->first_error, r->first_error, sizeof t->first_error);
   uint64_t p99 = 0;
   if (r->window_s > 0) t->answered = (double)r->answered_in_window / r->window_s;
   if (r->requests) t->error_rate = (double)load_error_count(r) / (double)r->requests;
@@ -102,14 +116,9 @@ static void bracket(struct search *s, double *good, double *bad) {
   }
 }
 
-// A few requests one after the other: what no rate can do better. A reason not to search at all; NULL: none.
+// What no rate can do better than. A reason not to search at all; NULL: none.
 static const char *hopeless(struct search *s) {
-  struct load_plan plan = s->plan;
-  plan.rate = plan.warmup_s = 0;
-  plan.connections = 1;
-  plan.requests = 10;
-  plan.duration_s = (double)plan.timeout_ms * 1e-3; // one of them at least
-  load_engine_run(s->engine, &plan, s->result);
+  one_by_one(s, 10);
   if (load_engine_interrupted(s->engine)) return "interrupted";
   if (s->result->good == 0) return "not one of the first requests was answered as it should be";
   if ((double)s->result->service.min_ns > s->out->limits.p99_ms * 1e6)
