@@ -78,6 +78,13 @@ json_t *job_floats(const float *values, size_t n) {
   return list;
 }
 
+const char *job_variant(struct job *job) {
+  pthread_mutex_lock(&job->lock);
+  const char *name = job->form ? variant_name(job->variant) : NULL;
+  pthread_mutex_unlock(&job->lock);
+  return name;
+}
+
 size_t job_labels(const struct job *job) {
   return pare_classify_label_count(served_model(job->served), &job->classify);
 }

@@ -90,6 +90,9 @@ struct job {
 struct job *job_new(struct served *served, enum job_op op, size_t count);
 struct job *job_hold(struct job *job);
 void job_free(struct job *job); // gives up one hold; accepts NULL
+// The form that answers, "original" or "quantized", as far as it is known: another may take over in the middle. NULL:
+// none was asked. Not with the job locked.
+const char *job_variant(struct job *job);
 // Memory that lives as long as the job, zeroed; NULL: none left.
 void *job_alloc(struct job *job, size_t bytes);
 char *job_strdup(struct job *job, const char *text, size_t len);

@@ -220,8 +220,10 @@ void unit_finish(struct runner *r, struct unit *u, enum job_failure failure, con
       r->jobs++;
       pthread_mutex_unlock(&r->s->lock);
     }
+    pthread_mutex_lock(&job->lock); // pieces of a stream, which name the form, are being written
     job->form = r->form;
     job->variant = r->variant;
+    pthread_mutex_unlock(&job->lock);
     job_finish(r, job);
   }
   unit_free(u);

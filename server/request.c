@@ -42,7 +42,8 @@ static void add_headers(struct request *r, struct MHD_Response *response) {
   MHD_add_response_header(response, "X-Request-Id", x->id);
   for (size_t i = 0; i < x->header_count; i++)
     MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
-  if (x->job && x->job->form) MHD_add_response_header(response, "X-Pare-Variant", variant_name(x->job->variant));
+  const char *variant = x->job ? job_variant(x->job) : NULL;
+  if (variant) MHD_add_response_header(response, "X-Pare-Variant", variant);
   if (atomic_load(&r->shared->server->draining)) MHD_add_response_header(response, "Connection", "close");
 }
 
@@ -397,7 +398,7 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
 static void say(struct request *r, enum MHD_RequestTerminationCode code) {
   struct server *s = r->shared->server;
   struct exchange *x = &r->x;
-  const struct job *job = x->job;
+  struct job *job = x->job;
   double seconds = (double)(clock_ns() - r->start_ns) * 1e-9;
   if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->status < 400) x->status = 499; // it left before the end
   request_count(s, x, seconds);
@@ -406,7 +407,7 @@ static void say(struct request *r, enum MHD_RequestTerminationCode code) {
                              (int)x->status, "ms", seconds * 1e3);
   if (fields && job) {
     json_object_set_new(fields, "model", json_string(job->served->name));
-    if (job->form) json_object_set_new(fields, "variant", json_string(variant_name(job->variant)));
+    if (job_variant(job)) json_object_set_new(fields, "variant", json_string(job_variant(job)));
   }
   log_event(s->log, x->status >= 500 ? "error" : "info", "request", fields);
 }

@@ -122,10 +122,12 @@ void count_finish(struct metrics *m, const char *model, enum pare_finish finish)
 void request_count(struct server *s, const struct exchange *x, double seconds) {
   char code[8];
   snprintf(code, sizeof code, "%u", x->status);
-  const struct job *job = x->job;
-  const char *variant = job && job->form ? variant_name(job->variant) : "";
-  const struct metric_label labels[] = {
-      {"model", job ? job->served->name : ""}, {"variant", variant}, {"endpoint", x->route->endpoint}, {"code", code}};
+  struct job *job = x->job;
+  const char *variant = job ? job_variant(job) : NULL;
+  const struct metric_label labels[] = {{"model", job ? job->served->name : ""},
+                                        {"variant", variant ? variant : ""},
+                                        {"endpoint", x->route->endpoint},
+                                        {"code", code}};
   metric_add(metrics_series(s->metrics, &families[REQUESTS], labels, 4), 1);
   metric_observe(metrics_series(s->metrics, &families[DURATION], labels, 3), seconds);
 }
