@@ -19,7 +19,7 @@ struct background {
   pthread_mutex_t lock;
   pthread_cond_t more;
   struct task *first, **last;
-  bool stop;
+  bool stop, working;
 };
 
 static void *background_main(void *arg) {
@@ -31,10 +31,12 @@ static void *background_main(void *arg) {
     if (!t) break;
     b->first = t->next;
     if (!b->first) b->last = &b->first;
+    b->working = true;
     pthread_mutex_unlock(&b->lock);
     t->work(t->context);
     free(t);
     pthread_mutex_lock(&b->lock);
+    b->working = false;
   }
   pthread_mutex_unlock(&b->lock);
   return NULL;
@@ -53,6 +55,14 @@ enum pare_status background_open(struct background **out, struct pare_error *err
   }
   *out = b;
   return PARE_OK;
+}
+
+bool background_is_idle(struct background *b) {
+  if (!b) return true;
+  pthread_mutex_lock(&b->lock);
+  bool idle = !b->working && !b->first;
+  pthread_mutex_unlock(&b->lock);
+  return idle;
 }
 
 void background_close(struct background *b) {

@@ -154,6 +154,12 @@ void http_drain(struct http *h, uint32_t ms) {
   }
 }
 
+void http_flush(struct http *h, uint32_t ms) {
+  const struct timespec step = {.tv_nsec = 1000000};
+  uint64_t end = clock_ns() + (uint64_t)ms * 1000000;
+  while (h && atomic_load(&h->shared.active) && clock_ns() < end) nanosleep(&step, NULL);
+}
+
 void http_close(struct http *h) {
   if (!h) return;
   MHD_stop_daemon(h->daemon);

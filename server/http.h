@@ -16,6 +16,8 @@ enum pare_status http_listen(const struct serve_config *config, int *fd, uint16_
 enum pare_status http_open(struct server *server, int fd, struct http **out, struct pare_error *err);
 // Answers what is under way and what comes on its heels, for at most ms; new connections are still taken for a moment.
 void http_drain(struct http *h, uint32_t ms);
+// Waits, for at most ms, until what has been answered is sent.
+void http_flush(struct http *h, uint32_t ms);
 // Ends every connection. The scheduler must have been closed before; accepts NULL.
 void http_close(struct http *h);
 size_t http_connections(const struct http *h);

@@ -71,7 +71,7 @@ struct job {
   enum job_failure failure;
   struct pare_error error;
   enum variant variant; // who answered
-  uint64_t arrived_ns, started_ns, first_ns, done_ns;
+  uint64_t arrived_ns, first_ns, done_ns;
 
   // The scheduler's.
   _Atomic bool cancelled; // nobody wants the answer any more

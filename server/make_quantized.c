@@ -58,6 +58,6 @@ void make_quantized(struct server *s, const struct serve_config *c) {
     if (!m) return;
     *m = (struct making){.s = s, .name = strdup(model->name), .place = place_of(model)};
     bool wanted = m->name && m->place && lstat(m->place, &there) != 0;
-    if (!wanted || background_run(s->background, make, m)) making_free(m);
+    if (!wanted || background_run(s->workshop, make, m)) making_free(m);
   }
 }

@@ -266,6 +266,15 @@ void answer_keep(struct runner *r, const struct job *job, const struct job_item 
 
 // ---- the way in ---------------------------------------------------------------------------------------------------
 
+// How long one who came now would wait, by what was seen lately. With the lock held.
+static double wait_seconds(const struct runner *r) {
+  bool reads = r->served->task == PARE_TASK_CLASSIFY || r->served->task == PARE_TASK_ENCODE;
+  double rate = r->tokens_per_second;
+  if (reads) return rate > 0 ? (double)r->waiting_tokens / rate : 1;
+  size_t at_once = r->served->task == PARE_TASK_SEQ2SEQ ? 1 : r->s->server->config->streams;
+  return (double)r->jobs * r->answer_seconds / (double)(at_once ? at_once : 1);
+}
+
 // Takes a place in the queue unless it is full.
 static bool enter(struct runner *r, size_t tokens, unsigned *retry_seconds) {
   const struct serve_limits *l = &r->s->server->config->limits;
@@ -276,7 +285,7 @@ static bool enter(struct runner *r, size_t tokens, unsigned *retry_seconds) {
     r->jobs++;
     s->jobs++;
   }
-  double seconds = r->tokens_per_second > 0 ? (double)r->waiting_tokens / r->tokens_per_second : 1;
+  double seconds = wait_seconds(r);
   pthread_mutex_unlock(&s->lock);
   *retry_seconds = seconds < 1 ? 1 : seconds > 60 ? 60 : (unsigned)ceil(seconds);
   if (!room) metric_add(r->metrics.rejected, 1);
@@ -292,7 +301,8 @@ static void leave(struct runner *r) {
 
 enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const char *key, unsigned *retry_seconds) {
   struct served *served = job->served;
-  if (!check_task(job) || !make_room(job)) return SCHEDULED_DONE;
+  if (scheduler_is_stopped(s)) fail(job, JOB_SHUT_DOWN, "%s", "the server is shutting down");
+  if (job->failure != JOB_FINE || !check_task(job) || !make_room(job)) return SCHEDULED_DONE;
   enum variant v = rollout_choose(served->rollout, share_of(key));
   if (!served->has_quantized) v = VARIANT_ORIGINAL;
   struct runner *r = runner_of(s, served, v);
@@ -322,9 +332,6 @@ void scheduler_push(struct job *job) {
   struct unit *list = job->plan;
   job->plan = NULL;
   uint64_t now = clock_ns();
-  for (struct unit *u = list, *next; u; u = next) {
-    next = u->next;
-    u->queued_ns = now;
-    runner_push(r, u);
-  }
+  for (struct unit *u = list; u; u = u->next) u->queued_ns = now;
+  runner_push(r, list);
 }

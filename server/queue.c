@@ -63,32 +63,39 @@ void unit_free(struct unit *u) {
 
 // ---- waiting ------------------------------------------------------------------------------------------------------
 
+// Everything that waits, as a list that is no longer r's. With the lock held.
+static struct unit *take_all(struct runner *r) {
+  struct unit *list = r->waiting.first;
+  r->waiting = (struct unit_queue){.first = NULL};
+  r->waiting.last = &r->waiting.first;
+  r->waiting_tokens = 0;
+  return list;
+}
+
+static void finish_list(struct runner *r, struct unit *list, enum job_failure failure, const char *why) {
+  for (struct unit *u = list, *next; u; u = next) {
+    next = u->next;
+    unit_finish(r, u, failure, why);
+  }
+}
+
 static void open_form(void *context) {
   struct runner *r = context;
   struct scheduler *s = r->s;
   struct pare_error err = {0};
   bool failed = served_open_form(r->served, r->variant, &err) != PARE_OK;
-  struct unit *list = NULL;
   pthread_mutex_lock(&s->lock);
   r->opening = false;
-  if (failed) { // nobody else can answer these
-    list = r->waiting.first;
-    r->waiting = (struct unit_queue){.first = NULL};
-    r->waiting.last = &r->waiting.first;
-    r->waiting_tokens = 0;
-  }
+  struct unit *list = failed ? take_all(r) : NULL; // nobody else can answer these
   pthread_cond_broadcast(&s->work);
   pthread_mutex_unlock(&s->lock);
   if (!failed) server_metrics_model(s->server, r->served);
-  for (struct unit *u = list, *next; u; u = next) {
-    next = u->next;
-    unit_finish(r, u, JOB_BROKEN, err.text);
-  }
+  finish_list(r, list, JOB_BROKEN, err.text);
   served_release(r->served);
 }
 
-// With the lock held.
-static void list_runner(struct runner *r) {
+// With the lock held. False: the form is not open, and nobody can be told to open it.
+static bool list_runner(struct runner *r) {
   struct scheduler *s = r->s;
   if (!r->listed) {
     struct runner **at = &s->listed;
@@ -98,28 +105,31 @@ static void list_runner(struct runner *r) {
     r->listed = true;
     served_hold(r->served);
   }
-  if (!r->form->model && !r->opening) {
-    served_hold(r->served);
-    r->opening = !background_run(s->server->background, open_form, r);
-    if (!r->opening) served_release(r->served);
-  }
+  if (r->form->model || r->opening) return true;
+  served_hold(r->served);
+  r->opening = !background_run(s->server->background, open_form, r);
+  if (!r->opening) served_release(r->served); // r is listed, so this was not the last
+  return r->opening;
 }
 
-void runner_push(struct runner *r, struct unit *u) {
+void runner_push(struct runner *r, struct unit *list) {
   struct scheduler *s = r->s;
-  u->next = NULL;
+  struct unit *refused = NULL;
   pthread_mutex_lock(&s->lock);
-  if (s->stop) { // nobody looks at the queue any more
-    pthread_mutex_unlock(&s->lock);
-    unit_finish(r, u, JOB_SHUT_DOWN, "the server is shutting down");
-    return;
+  bool stop = s->stop; // nobody looks at the queue any more
+  if (stop) {
+    refused = list;
+  } else {
+    *r->waiting.last = list;
+    for (struct unit *u = list; u; u = u->next) {
+      r->waiting.last = &u->next;
+      r->waiting_tokens += u->tokens;
+    }
+    if (!list_runner(r)) refused = take_all(r);
+    if (!s->busy) pthread_cond_signal(&s->work); // who computes looks again by itself
   }
-  *r->waiting.last = u;
-  r->waiting.last = &u->next;
-  r->waiting_tokens += u->tokens;
-  list_runner(r);
-  if (!s->busy) pthread_cond_signal(&s->work); // who computes looks again by itself
   pthread_mutex_unlock(&s->lock);
+  finish_list(r, refused, stop ? JOB_SHUT_DOWN : JOB_BROKEN, stop ? "the server is shutting down" : "out of memory");
 }
 
 void runner_push_front(struct runner *r, struct unit *u) {
@@ -129,56 +139,88 @@ void runner_push_front(struct runner *r, struct unit *u) {
   if (!u->next) r->waiting.last = &u->next;
   r->waiting.first = u;
   r->waiting_tokens += u->tokens;
-  list_runner(r);
+  list_runner(r); // its form is open: the unit was just taken
   pthread_mutex_unlock(&s->lock);
 }
 
+// Once a streamed answer has begun, it may take its time.
+static bool has_deadline(const struct job *job) {
+  return job->deadline_ns && !(job->stream && job->first_ns);
+}
+
+bool unit_is_unwanted(const struct unit *u, uint64_t now) {
+  return atomic_load(&u->job->cancelled) || (has_deadline(u->job) && now >= u->job->deadline_ns);
+}
+
+void unit_abandon(struct runner *r, struct unit *u) {
+  bool left = atomic_load(&u->job->cancelled);
+  unit_finish(r, u, left ? JOB_CANCELLED : JOB_DEADLINE, left ? "the client left" : "not answered in time");
+}
+
 bool unit_give_up(struct runner *r, struct unit *u) {
-  struct job *job = u->job;
-  if (atomic_load(&job->cancelled)) {
-    unit_finish(r, u, JOB_CANCELLED, "the client left");
-    return true;
+  bool unwanted = unit_is_unwanted(u, clock_ns());
+  if (unwanted) unit_abandon(r, u);
+  return unwanted;
+}
+
+uint64_t runner_sweep(struct runner *r) {
+  struct scheduler *s = r->s;
+  struct unit *unwanted = NULL, **last = &unwanted;
+  uint64_t now = clock_ns(), nearest = UINT64_MAX;
+  pthread_mutex_lock(&s->lock);
+  for (struct unit **at = &r->waiting.first; *at;) {
+    struct unit *u = *at;
+    if (!unit_is_unwanted(u, now)) {
+      if (has_deadline(u->job) && u->job->deadline_ns < nearest) nearest = u->job->deadline_ns;
+      at = &u->next;
+      continue;
+    }
+    *at = u->next;
+    if (!u->next) r->waiting.last = at;
+    r->waiting_tokens -= u->tokens;
+    u->next = NULL;
+    *last = u;
+    last = &u->next;
   }
-  // Once a streamed answer has begun, it may take its time.
-  bool begun = job->stream && job->first_ns;
-  if (!job->deadline_ns || begun || clock_ns() < job->deadline_ns) return false;
-  unit_finish(r, u, JOB_DEADLINE, "not answered in time");
-  return true;
+  pthread_mutex_unlock(&s->lock);
+  for (struct unit *u = unwanted, *next; u; u = next) {
+    next = u->next;
+    unit_abandon(r, u);
+  }
+  return nearest;
 }
 
 struct unit *runner_take(struct runner *r, size_t tokens, size_t most, size_t *count) {
   struct scheduler *s = r->s;
   struct unit *list = NULL, **last = &list;
   size_t sum = 0;
+  uint64_t now = clock_ns();
   *count = 0;
-  for (;;) {
-    pthread_mutex_lock(&s->lock);
-    struct unit *u = r->waiting.first;
-    bool fits = u && *count < most && (!*count || sum + u->tokens <= tokens);
-    if (fits) {
-      r->waiting.first = u->next;
-      if (!u->next) r->waiting.last = &r->waiting.first;
-      r->waiting_tokens -= u->tokens;
-    }
-    pthread_mutex_unlock(&s->lock);
-    if (!fits) break;
-    if (unit_give_up(r, u)) continue;
-    u->begun_ns = clock_ns();
-    metric_observe(r->metrics.queue_seconds, (double)(u->begun_ns - u->queued_ns) * 1e-9);
+  pthread_mutex_lock(&s->lock);
+  for (struct unit *u = r->waiting.first; u && *count < most && (!*count || sum + u->tokens <= tokens);
+       u = r->waiting.first) {
+    r->waiting.first = u->next;
+    if (!u->next) r->waiting.last = &r->waiting.first;
+    r->waiting_tokens -= u->tokens;
+    u->begun_ns = now;
     u->next = NULL;
     *last = u;
     last = &u->next;
     sum += u->tokens;
     ++*count;
   }
+  pthread_mutex_unlock(&s->lock);
+  for (const struct unit *u = list; u; u = u->next)
+    metric_observe(r->metrics.queue_seconds, (double)(now - u->queued_ns) * 1e-9);
   return list;
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
 static void observe(struct runner *r, enum job_failure failure, double seconds) {
-  bool failed = failure == JOB_BROKEN;
-  if (failure == JOB_FINE || failed) rollout_observe(r->served->rollout, r->variant, seconds, failed);
+  bool failed = failure == JOB_BROKEN,
+       late = failure == JOB_DEADLINE; // a slow form must not look fast by answering none
+  if (failure == JOB_FINE || failed || late) rollout_observe(r->served->rollout, r->variant, seconds, failed);
   if (failure == JOB_CANCELLED) metric_add(r->metrics.cancelled, 1);
   if (failure == JOB_DEADLINE) metric_add(r->metrics.late, 1);
 }
@@ -210,6 +252,10 @@ void unit_finish(struct runner *r, struct unit *u, enum job_failure failure, con
     error_set(&job->error, failure == JOB_BAD ? PARE_DATA : PARE_BUG, "%s", why);
   }
   item->done = true;
+  if (failure == JOB_FINE && u->begun_ns) {
+    double seconds = (double)(clock_ns() - u->begun_ns) * 1e-9, lately = r->answer_seconds;
+    r->answer_seconds = lately > 0 ? lately + 0.2 * (seconds - lately) : seconds;
+  }
   if (job->stream && job->owner && failure == JOB_FINE) r->s->hooks.more(job->owner);
   pthread_mutex_unlock(&job->lock);
   if (atomic_fetch_sub(&job->open_items, 1) == 1) {
@@ -237,6 +283,7 @@ bool unit_rescue(struct runner *r, struct unit *u, const char *what) {
                          "tokens", (json_int_t)u->tokens));
   struct runner *original = runner_of(r->s, r->served, VARIANT_ORIGINAL);
   if (!original) return false;
+  u->next = NULL;
   runner_push(original, u);
   return true;
 }

@@ -50,7 +50,7 @@ struct runner {
   size_t active_count;
   float *rows; // room for a batch's answers
   size_t rows_cap;
-  _Atomic double tokens_per_second; // lately; read by those who refuse
+  _Atomic double tokens_per_second, answer_seconds; // lately; read by those who refuse
 
   pare_session *shadow_session; // the shadow thread's
 
@@ -67,25 +67,33 @@ struct scheduler {
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t work;
-  struct runner *listed; // a ring would do; a list whose head goes to its end is simpler
+  struct runner *listed; // who took a turn goes to the end
   size_t jobs;
   bool busy; // somebody computes
   bool stop;
   struct shadow *shadow;
 };
 
+bool scheduler_is_stopped(struct scheduler *s);
+
 // ---- queue.c ------------------------------------------------------------------------------------------------------
 struct runner *runner_of(struct scheduler *s, struct served *served, enum variant v); // NULL: no memory
 struct unit *unit_new(struct job *job, size_t index);                                 // NULL: no memory
 void unit_free(struct unit *u);
-// Puts the unit at the end of what waits for r and wakes the computing thread; finishes it when that one has stopped.
-void runner_push(struct runner *r, struct unit *u);
+// Puts a list of units at the end of what waits for r and wakes the computing thread; finishes them when that one has
+// stopped.
+void runner_push(struct runner *r, struct unit *list);
 void runner_push_front(struct runner *r, struct unit *u); // one that was taken and not begun
 // Takes units from the front, the first in any case, then while `tokens` are not passed and there are less than `most`.
-// What nobody waits for any more is given up on the way. The list ends in NULL.
+// The list ends in NULL.
 struct unit *runner_take(struct runner *r, size_t tokens, size_t most, size_t *count);
-// Gives up the unit if its job was cancelled or is late; true if so.
+// Its job was cancelled or is late.
+bool unit_is_unwanted(const struct unit *u, uint64_t now);
+void unit_abandon(struct runner *r, struct unit *u); // one that is
+// Gives up the unit if it is unwanted; true if so.
 bool unit_give_up(struct runner *r, struct unit *u);
+// Gives up what waits and is unwanted. Returns the nearest deadline of the rest, UINT64_MAX without one.
+uint64_t runner_sweep(struct runner *r);
 // The unit's answer is in its item (JOB_FINE), or there is none. Ends the job when it is the last one.
 void unit_finish(struct runner *r, struct unit *u, enum job_failure failure, const char *why);
 // The form's answers are no numbers. True: the unit goes to the original, which answers from now on.

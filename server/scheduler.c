@@ -11,7 +11,10 @@
 #include "base/thread.h"
 #include "runner.h"
 
+enum { AT_ONCE = 64 }; // runners looked at together
+
 static void take_turn(struct runner *r) {
+  runner_sweep(r);
   switch (r->served->task) {
     case PARE_TASK_CLASSIFY:
     case PARE_TASK_ENCODE: run_texts(r); break;
@@ -58,18 +61,26 @@ static size_t unlist_idle(struct scheduler *s, struct served *released[], size_t
   return n;
 }
 
+static bool another_may_run(const struct scheduler *s, const struct runner *than) {
+  for (const struct runner *r = s->listed; r; r = r->next)
+    if (r != than && may_run(r, NULL)) return true;
+  return false;
+}
+
 // A batch that is not full waits for others, unless there is other work. With the lock held.
 static void let_gather(struct scheduler *s, const struct runner *r) {
   const struct serve_config *c = s->server->config;
   if (!c->batch_wait_us || r->served->task == PARE_TASK_LANGUAGE_MODEL || !r->waiting.first) return;
   uint64_t until = r->waiting.first->queued_ns + (uint64_t)c->batch_wait_us * 1000;
   struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
-  while (!s->stop && r->waiting.first && r->waiting_tokens < c->batch_tokens && clock_ns() < until)
+  while (!s->stop && r->waiting.first && r->waiting_tokens < c->batch_tokens && clock_ns() < until &&
+         !another_may_run(s, r))
     if (pthread_cond_timedwait(&s->work, &s->lock, &at) == ETIMEDOUT) break;
 }
 
 bool run_another(struct runner *than) {
   struct scheduler *s = than->s;
+  runner_sweep(than);
   pthread_mutex_lock(&s->lock);
   struct runner *r = s->stop ? NULL : next_runner(s, than);
   pthread_mutex_unlock(&s->lock);
@@ -77,16 +88,54 @@ bool run_another(struct runner *than) {
   return r != NULL;
 }
 
-// Whoever computed lets the next one.
-static void end_turn(struct scheduler *s) {
-  enum { AT_ONCE = 16 };
+// Takes those without work out of the list and lets go of them.
+static void unlist(struct scheduler *s) {
   struct served *released[AT_ONCE];
   pthread_mutex_lock(&s->lock);
-  s->busy = false;
   size_t n = unlist_idle(s, released, AT_ONCE);
-  if (s->listed || s->stop) pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
   while (n) served_release(released[--n]);
+}
+
+// Whoever computed lets the next one.
+static void end_turn(struct scheduler *s) {
+  unlist(s);
+  pthread_mutex_lock(&s->lock);
+  s->busy = false;
+  if (s->listed || s->stop) pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+}
+
+// With the lock held, which is given up in between. Returns the nearest deadline.
+static uint64_t sweep_listed(struct scheduler *s) {
+  struct runner *all[AT_ONCE];
+  uint64_t nearest = UINT64_MAX;
+  size_t n = 0;
+  for (struct runner *r = s->listed; r && n < AT_ONCE; r = r->next) {
+    served_hold(r->served);
+    all[n++] = r;
+  }
+  pthread_mutex_unlock(&s->lock);
+  while (n--) {
+    uint64_t deadline = runner_sweep(all[n]);
+    if (deadline < nearest) nearest = deadline;
+    served_release(all[n]->served);
+  }
+  unlist(s);
+  pthread_mutex_lock(&s->lock);
+  return nearest;
+}
+
+// Nothing can run; but what waits for a form that is being opened may be late or unwanted. With the lock held.
+static void wait_for_work(struct scheduler *s) {
+  uint64_t nearest = s->busy || !s->listed ? UINT64_MAX : sweep_listed(s);
+  const struct timespec at = {.tv_sec = (time_t)(nearest / 1000000000), .tv_nsec = (long)(nearest % 1000000000)};
+  if (s->stop || (!s->busy && another_may_run(s, NULL))) return;
+  if (nearest == UINT64_MAX) {
+    pthread_cond_wait(&s->work, &s->lock);
+  } else {
+    pthread_cond_timedwait(&s->work, &s->lock, &at);
+  }
 }
 
 static void *scheduler_main(void *arg) {
@@ -95,7 +144,7 @@ static void *scheduler_main(void *arg) {
   while (!s->stop) {
     struct runner *r = s->busy ? NULL : next_runner(s, NULL);
     if (!r) {
-      pthread_cond_wait(&s->work, &s->lock);
+      wait_for_work(s);
       continue;
     }
     let_gather(s, r);
@@ -195,6 +244,13 @@ void scheduler_look(struct scheduler *s) {
   pthread_mutex_lock(&s->lock);
   pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->lock);
+}
+
+bool scheduler_is_stopped(struct scheduler *s) {
+  pthread_mutex_lock(&s->lock);
+  bool stop = s->stop;
+  pthread_mutex_unlock(&s->lock);
+  return stop;
 }
 
 size_t scheduler_queue(const struct scheduler *s) {

@@ -17,6 +17,8 @@
 #include "shrunk.h"
 #include "state.h"
 
+enum { FLUSH_MS = 500 };
+
 // ---- what happens is said -----------------------------------------------------------------------------------------
 
 static void log_rollout(void *context, json_t *event) {
@@ -141,6 +143,16 @@ static void forget_signals(const sigset_t *mine) {
   }
 }
 
+// A model is being quantized, which may take minutes more and cannot be broken off. Everybody has been answered; what
+// is half written was never seen and is removed by a process that waits for our end (base/file.h, outdir).
+static _Noreturn void end_now(struct server *s) {
+  background_close(s->background);
+  scheduler_close(s->scheduler);
+  http_flush(s->http, FLUSH_MS);
+  log_close(s->log);
+  _exit(PARE_OK);
+}
+
 // ---- start and end ------------------------------------------------------------------------------------------------
 
 static enum pare_status open_parts(struct server *s, struct pare_error *err) {
@@ -154,6 +166,7 @@ static enum pare_status open_parts(struct server *s, struct pare_error *err) {
   if (!s->log || !s->metrics || (c->cache_bytes && !s->cache)) return error_no_memory(err);
   server_metrics_begin(s);
   status = background_open(&s->background, err);
+  if (!status) status = background_open(&s->workshop, err);
   if (!status) status = scheduler_open(s, &http_hooks, &s->scheduler, err);
   if (status) return status;
   const struct models_hooks hooks = {.engine = s->engine,
@@ -169,10 +182,13 @@ static enum pare_status open_parts(struct server *s, struct pare_error *err) {
 // In the order in which nobody is left behind: the background's work may still use the scheduler, requests wait for the
 // scheduler, and models are held by both.
 static void close_parts(struct server *s) {
+  background_close(s->workshop);
   background_close(s->background);
   scheduler_close(s->scheduler);
-  http_close(s->http); // until here a request may still come, and is refused
+  http_flush(s->http, FLUSH_MS); // who is told that there is no answer shall hear it
+  http_close(s->http);           // until here a request may still come, and is refused
   background_free(s->background);
+  background_free(s->workshop);
   models_free(s->models);
   scheduler_free(s->scheduler);
   cache_free(s->cache);
@@ -225,6 +241,7 @@ enum pare_status server_run(const struct serve_config *config, const struct serv
     atomic_store(&s.draining, true);
     http_drain(s.http, config->limits.drain_ms);
     log_event(s.log, "info", "stopped", NULL);
+    if (!background_is_idle(s.workshop)) end_now(&s);
   }
   close_parts(&s);
   if (!status) forget_signals(&mine);

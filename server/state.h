@@ -22,8 +22,9 @@ struct server {
   struct log *log;
   struct metrics *metrics;
   struct models *models;
-  struct cache *cache; // NULL: none
-  struct background *background;
+  struct cache *cache;           // NULL: none
+  struct background *background; // what somebody waits for: opening a form, answering a load call
+  struct background *workshop;   // what nobody waits for, and may take minutes: quantizing
   struct scheduler *scheduler;
   struct http *http;
   _Atomic bool draining;

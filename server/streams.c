@@ -19,9 +19,12 @@ static enum pare_status generator_ready(struct runner *r, struct pare_error *err
   if (r->generator) return PARE_OK;
   const struct pare_generator_options options = {
       .streams = c->streams, .step_tokens = c->step_tokens, .reuse = c->prefix_reuse};
-  if (!r->active) r->active = calloc(c->streams ? c->streams : 1, sizeof(struct unit *));
-  if (!r->active) return error_no_memory(err);
-  return pare_generator_open(r->form->model, &options, &r->generator, err);
+  enum pare_status status = pare_generator_open(r->form->model, &options, &r->generator, err);
+  if (status) return status;
+  r->active = calloc(pare_generator_free_streams(r->generator), sizeof(struct unit *));
+  if (r->active) return PARE_OK;
+  streams_close(r);
+  return error_no_memory(err);
 }
 
 // ---- a prompt begins ----------------------------------------------------------------------------------------------
@@ -44,7 +47,6 @@ static void start(struct runner *r, struct unit *u) {
     unit_finish(r, u, status == PARE_BUG ? JOB_BROKEN : JOB_BAD, err.text);
     return;
   }
-  if (!job->started_ns) job->started_ns = clock_ns();
   r->active[r->active_count++] = u;
 }
 
@@ -83,6 +85,7 @@ static bool copy_logprobs(struct job *job, const struct unit *u, struct job_item
 static bool copy_answer(struct job *job, const struct unit *u, struct job_item *item, const struct pare_stream *st) {
   size_t text = st->done ? st->text_len : st->settled, ids = st->count;
   while (!st->done && ids && st->ends[ids - 1] > text) ids--;
+  if (!st->done) text = ids ? st->ends[ids - 1] : 0; // whole ids, behind which another form could go on
   if (!copy_logprobs(job, u, item, st, ids)) return false;
   size_t new_text = u->said_text + text, new_ids = u->said_ids + ids;
   if (!grow((void **)&item->output, new_text + 1, 1) ||
@@ -142,9 +145,9 @@ static bool look(struct runner *r, struct unit *u) {
   struct job *job = u->job;
   struct job_item *item = &job->items[u->index];
   struct pare_stream st = pare_generator_state(r->generator, u->stream);
-  if (atomic_load(&job->cancelled) || (job->deadline_ns && !job->first_ns && clock_ns() > job->deadline_ns)) {
+  if (unit_is_unwanted(u, clock_ns())) {
     pare_generator_end(r->generator, u->stream);
-    if (!unit_give_up(r, u)) unit_finish(r, u, JOB_DEADLINE, "not answered in time");
+    unit_abandon(r, u);
     return true;
   }
   if (st.status) {
