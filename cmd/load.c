@@ -95,9 +95,13 @@ static enum pare_status measure(const struct options *o, struct load_engine *eng
   progress_end(&progress);
   enum pare_status status = check_connected(output->request, result, err);
   if (status != PARE_OK) return status;
-  if (o->common.json) return load_print_json(output, result, err);
-  load_print_text(output, result);
-  return PARE_OK;
+  if (o->common.json) {
+    status = load_print_json(output, result, err);
+  } else {
+    load_print_text(output, result);
+  }
+  fflush(stdout); // a signal held back may end the program as soon as the engine is closed
+  return status;
 }
 
 static enum pare_status run(const void *values, const struct args *args, struct pare_error *err) {

@@ -19,6 +19,7 @@ const char *const load_error_names[LOAD_ERRORS] = {"connect",  "timeout", "http_
                                                    "http_5xx", "unsent",  "other"};
 // A closed loop against a server that is gone would do nothing but fail; it tries this often instead.
 static const uint64_t retry_ns = 10 * 1000 * 1000;
+enum { PROBE_MS = 10000 };
 
 struct slot { // one request in flight, and the connection it most likely keeps
   CURL *easy;
@@ -365,7 +366,8 @@ static void set_up(struct load_engine *e, CURL *easy, void *slot) {
   if (q->post) curl_easy_setopt(easy, CURLOPT_POST, 1L);
 }
 
-// Whether anybody listens, before anything is sent.
+// Whether anybody listens, before anything is sent. A short --timeout is meant for answers: on a starved machine even a
+// connection to itself takes longer than 100 ms.
 static enum pare_status probe(const struct load_engine *e, size_t timeout_ms, struct pare_error *err) {
   CURL *easy = curl_easy_init();
   if (!easy) return error_no_memory(err);
@@ -373,7 +375,7 @@ static enum pare_status probe(const struct load_engine *e, size_t timeout_ms, st
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > PROBE_MS ? timeout_ms : PROBE_MS));
   CURLcode code = curl_easy_perform(easy);
   long number = 0;
   curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);

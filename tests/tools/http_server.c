@@ -4,6 +4,7 @@
 //   /status/N         answers with status N
 //   /delay/MS         answers MS later
 //   /serial/MS        answers one request at a time over all connections, MS each: capacity 1000 / MS per second
+//   /every/N/STATUS   answers every Nth of these requests with STATUS
 //   /close            closes the connection instead of answering
 //   /last             answers, then closes the connection
 //   /rude             answers, then closes the connection without having said so
@@ -16,6 +17,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@
 enum { ROOM = 1 << 16, STACK = 1 << 18 };
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER, serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *log_file;
+static atomic_uint every_count;
 
 struct request {
   char method[16], path[256], key[128];
@@ -94,6 +97,8 @@ static bool serve(int fd, const struct request *r) {
     pthread_mutex_lock(&serial_lock);
     sleep_ms(a);
     pthread_mutex_unlock(&serial_lock);
+  } else if (sscanf(r->path, "/every/%d/%d", &a, &b) == 2 && a > 0) {
+    if (atomic_fetch_add(&every_count, 1) % (unsigned)a == (unsigned)a - 1) return answer(fd, b, "", "{}");
   } else if (strcmp(r->path, "/close") == 0) {
     return false;
   } else if (strcmp(r->path, "/last") == 0) {
