@@ -182,6 +182,7 @@ static void read_settings(struct fields *f) {
   fields_flag(&options, "use_cache", true);
   fields_flag(&options, "wait_for_model", false);
   if (!options.ok) f->ok = false;
+  fields_flag(f, "normalize", true); // whatever the model is
   if (fields_flag(f, "stream", false)) fields_fail(f, "stream", "false, as POST /v1/completions streams");
 }
 

@@ -101,6 +101,15 @@ def vllm_classify(lab, url):
               wrong.status_code == 400 and wrong.json()["error"]["param"] == "input", wrong.text)
 
 
+def keys(lab):
+    with lab.serve("hf-keys", ["intent-linear"], api_keys=["secret-key"]) as server:
+        address = f"{server.url}/models/intent-linear"
+        e = lab.raises("huggingface_hub: a wrong key", HfHubHTTPError, lambda: InferenceClient(address, token="wrong").text_classification("a"))
+        lab.check("huggingface_hub: a wrong key is 401", e is not None and e.response.status_code == 401, e)
+        rows = InferenceClient(address, token="secret-key").text_classification("book a flight", top_k=1)
+        lab.check("huggingface_hub: a key as token", rows[0].label == "book_flight", rows)
+
+
 def run(lab):
     constants.HF_HUB_OFFLINE = False   # it would keep the client from this machine's own servers, too
     encoder = {"name": "minilm", "path": lab.encoder()}
@@ -108,5 +117,6 @@ def run(lab):
         with lab.serve("hf", ["intent-linear", "nli-minilm", "wiki-title-bart", "news-gpt2", "agnews-gpt2", encoder]) as server:
             for part in (classification, zero_shot, generation, vectors, errors, vllm_classify):
                 lab.report.guard(f"server/hf {part.__name__}", part, lab, server.url)
+        lab.report.guard("server/hf keys", keys, lab)
     finally:
         constants.HF_HUB_OFFLINE = True

@@ -219,6 +219,17 @@ def by_requests(lab, url, expected):
     lab.check("requests: a shape that does not fit", wrong.status_code == 400 and "input_ids" in wrong.json()["error"], wrong.text)
 
 
+def keys(lab):
+    with lab.serve("oip-keys", ["intent-linear"], api_keys=["secret-key"]) as server:
+        client = triton.InferenceServerClient(server.address)
+        text = [tensor("text", np.array(["book a flight"], dtype=object), "BYTES")]
+        e = lab.raises("tritonclient: no key", InferenceServerException, lambda: client.infer("intent-linear", text))
+        lab.check("tritonclient: no key is 401", e is not None and e.status() == "401", e and e.status())
+        answer = client.infer("intent-linear", text, headers={"Authorization": "Bearer secret-key"})
+        lab.check("tritonclient: a key in a header", answer.as_numpy("label")[0] == b"book_flight")
+        client.close()
+
+
 def run(lab):
     news = {"name": "news", "path": lab.model("agnews-gpt2")}
     expected = Expected(news["path"])
@@ -231,3 +242,4 @@ def run(lab):
         client.close()
         lab.report.guard("server/requests", by_requests, lab, server.url, expected)
         lab.report.guard("server/requests generation", generation, lab, server.url)
+    lab.report.guard("server/tritonclient keys", keys, lab)

@@ -225,6 +225,7 @@ static void mistakes(void **state) {
       {"news", "{\"inputs\":\"a\",\"stream\":true}", "/v1/completions"},
       {"news", "{\"inputs\":\"a\",\"parameters\":[]}", "parameters: expected an object"},
       {"news", "{\"inputs\":\"a\",\"options\":3}", "options: expected an object"},
+      {"news", "{\"inputs\":\"a\",\"normalize\":{}}", "normalize"},
       {"news", "{\"inputs\":\"a\",\"options\":{\"use_cache\":3}}", "options.use_cache"},
       {"news", "{\"inputs\":\"a\",\"parameters\":{\"max_new_tokens\":101}}", "parameters.max_new_tokens"},
       {"news", "{\"inputs\":\"a\",\"parameters\":{\"temperature\":1e308}}", "parameters.temperature"},
