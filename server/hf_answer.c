@@ -58,7 +58,7 @@ static json_t *classified(const struct hf *h, const struct job *job, const struc
   float *scores = scores_of(h, item, n);
   json_t *value = NULL;
   if (order && scores) {
-    job_order(job, item, order);
+    job_order(job, item, h->pipeline ? n : h->top, order);
     value = h->pipeline ? pipeline(job, item, order, n) : labels_list(h, job, scores, order, n);
   }
   free(order);

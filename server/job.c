@@ -93,19 +93,23 @@ const char *job_label(const struct job *job, size_t i) {
   return job->classify.labels ? job->classify.labels[i] : pare_model_label(served_model(job->served), i);
 }
 
-// Merge sort from runs of one: stable, and no slower for a thousand labels than it should be.
-void job_order(const struct job *job, const struct job_item *item, size_t *order) {
+enum { FEW = 16 };
+
+// The first few are kept in order as the labels pass. More: merge sort from runs of one, stable, and no slower for a
+// thousand labels than it should be.
+void job_order(const struct job *job, const struct job_item *item, size_t most, size_t *order) {
   size_t n = job_labels(job);
   const float *s = item->scores;
-  for (size_t i = 0; i < n; i++) order[i] = i;
-  if (n <= 16) {
-    for (size_t i = 1; i < n; i++) {
-      size_t at = i;
+  if (n <= FEW || most <= FEW) {
+    for (size_t i = 0, have = 0; i < n && most; i++) {
+      if (have == most && !(s[order[have - 1]] < s[i])) continue;
+      size_t at = have < most ? have++ : have - 1;
       for (; at > 0 && s[order[at - 1]] < s[i]; at--) order[at] = order[at - 1];
       order[at] = i;
     }
     return;
   }
+  for (size_t i = 0; i < n; i++) order[i] = i;
   size_t *other = malloc(n * sizeof *other);
   if (!other) return; // label order, which is an order too
   for (size_t width = 1; width < n; width *= 2) {

@@ -101,7 +101,8 @@ json_t *job_floats(const float *values, size_t n);
 // Labels an answer to this job has.
 size_t job_labels(const struct job *job);
 const char *job_label(const struct job *job, size_t i);
-// Indices of the labels, the highest score first, ties in label order. order: (job_labels).
-void job_order(const struct job *job, const struct job_item *item, size_t *order);
+// Indices of the labels, the highest score first, ties in label order; of the `most` highest at least, what comes
+// after them is not said. order: (job_labels).
+void job_order(const struct job *job, const struct job_item *item, size_t most, size_t *order);
 
 #endif

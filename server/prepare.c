@@ -99,7 +99,8 @@ static enum pare_status classify_item(const struct runner *r, pare_session *sess
 }
 
 static bool is_number(const struct job *job, const struct job_item *item) {
-  for (size_t i = 0; i < job_labels(job); i++)
+  size_t n = job_labels(job);
+  for (size_t i = 0; i < n; i++)
     if (!isfinite(item->scores[i])) return false;
   return true;
 }
@@ -133,9 +134,11 @@ static void answer_linear(struct runner *r, struct job *job) {
   if (!numbers) fail(job, JOB_BROKEN, "%s", "the model's answer is not numbers");
   metric_observe(r->metrics.inference_seconds, seconds);
   rollout_observe(r->served->rollout, r->variant, seconds, job->failure == JOB_BROKEN);
+  size_t n = job_labels(job);
   for (size_t i = 0; job->failure == JOB_FINE && i < job->count; i++) {
+    const float *scores = job->items[i].scores;
     float best = 0;
-    for (size_t k = 0; k < job_labels(job); k++) best = fmaxf(best, job->items[i].scores[k]);
+    for (size_t k = 0; k < n; k++) best = scores[k] > best ? scores[k] : best;
     metric_observe(r->metrics.confidence, (double)best);
     shadow_offer(r, job, i, seconds / (double)job->count);
   }

@@ -49,6 +49,13 @@ static inline __attribute__((always_inline)) void block(const uint8_t *src, size
   }
 }
 
+// Rows that fill no block: a short sequence has no others, and 8 of them fill one of AVX2's.
 void avx512_transpose(const struct transpose *t) {
-  transpose_run(t, &(struct transpose_tile){ROWS, BYTES, block});
+  struct transpose above = *t, below = *t;
+  above.rows = t->rows / ROWS * ROWS;
+  below.rows -= above.rows;
+  below.src += above.rows * t->src_stride;
+  below.dst += above.rows * t->size;
+  transpose_run(&above, &(struct transpose_tile){ROWS, BYTES, block});
+  avx2_transpose(&below);
 }

@@ -52,6 +52,28 @@ static void classification(void **state) {
   call_free(x);
 }
 
+// However few are asked for, they are the first of all; ties stay in label order.
+static void orders(void **state) {
+  (void)state;
+  struct exchange *x = call_job(world, "/models/intents", "{\"inputs\":\"book a flight\"}");
+  answer_classify(x->job);
+  struct job_item *item = x->job->items;
+  size_t n = job_labels(x->job), all[512], some[512];
+  assert_true(n > 40 && n <= 512);
+  for (size_t i = 0; i < n; i++) item->scores[i] = (float)(i * 37 % 11); // many ties
+  job_order(x->job, item, n, all);
+  for (size_t i = 1; i < n; i++) {
+    float before = item->scores[all[i - 1]], here = item->scores[all[i]];
+    assert_true(before > here || (before == here && all[i - 1] < all[i]));
+  }
+  static const size_t mosts[] = {0, 1, 2, 15, 16, 17, 1000};
+  for (size_t k = 0; k < sizeof mosts / sizeof *mosts; k++) {
+    job_order(x->job, item, mosts[k], some);
+    for (size_t i = 0; i < n && i < mosts[k]; i++) assert_int_equal(some[i], all[i]);
+  }
+  call_free(x);
+}
+
 static void functions(void **state) {
   (void)state;
   static const char *const names[] = {"softmax", "sigmoid", "none"};
@@ -64,7 +86,7 @@ static void functions(void **state) {
     json_t *value = whole_of(x), *list = json_array_get(value, 0);
     size_t order[3], n = job_labels(x->job);
     assert_int_equal(n, 3);
-    job_order(x->job, item, order);
+    job_order(x->job, item, n, order);
     for (size_t i = 0; i < n; i++) {
       double z = (double)item->logits[order[i]];
       double want = k == 0 ? (double)item->scores[order[i]] : k == 1 ? 1 / (1 + exp(-z)) : z;
@@ -265,10 +287,15 @@ static void mistakes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(classification), cmocka_unit_test(functions),
-      cmocka_unit_test(zero_shot),      cmocka_unit_test(zero_shot_as_a_pipeline),
-      cmocka_unit_test(continuation),   cmocka_unit_test(drawing_or_not),
-      cmocka_unit_test(summary),        cmocka_unit_test(mistakes),
+      cmocka_unit_test(classification),
+      cmocka_unit_test(orders),
+      cmocka_unit_test(functions),
+      cmocka_unit_test(zero_shot),
+      cmocka_unit_test(zero_shot_as_a_pipeline),
+      cmocka_unit_test(continuation),
+      cmocka_unit_test(drawing_or_not),
+      cmocka_unit_test(summary),
+      cmocka_unit_test(mistakes),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
