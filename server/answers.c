@@ -28,6 +28,7 @@ static void add_generation(struct buf *out, const struct pare_generate_options *
   buf_add(out, (const char *)numbers, sizeof numbers);
   buf_add(out, (const char *)sizes, sizeof sizes);
   add_strings(out, g->stop, g->stop_count);
+  buf_add(out, (const char *)&g->bias_count, sizeof g->bias_count);
   for (size_t i = 0; i < g->bias_count; i++) {
     buf_add(out, (const char *)&g->bias[i].id, sizeof g->bias[i].id);
     buf_add(out, (const char *)&g->bias[i].bias, sizeof g->bias[i].bias);

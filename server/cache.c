@@ -23,6 +23,10 @@ struct cache {
   struct entry **table, *newest, *oldest;
 };
 
+static void copy(void *to, const void *from, size_t len) {
+  if (len) memcpy(to, from, len); // nothing may come without an address
+}
+
 static size_t size_of(size_t key_len, size_t len) {
   return sizeof(struct entry) + key_len + len + 16; // 16: what malloc adds
 }
@@ -67,10 +71,13 @@ static uint64_t hash_of(const struct cache *c, const unsigned char *key, size_t 
   return h * 0xBF58476D1CE4E5B9u;
 }
 
+static bool is_of(const struct entry *e, uint64_t hash, const void *key, size_t key_len) {
+  return e->hash == hash && e->key_len == key_len && (!key_len || !memcmp(e->bytes, key, key_len));
+}
+
 static struct entry **find(struct cache *c, uint64_t hash, const void *key, size_t key_len) {
   struct entry **at = &c->table[hash >> 20 & (c->buckets - 1)];
-  while (*at && !((*at)->hash == hash && (*at)->key_len == key_len && !memcmp((*at)->bytes, key, key_len)))
-    at = &(*at)->chain;
+  while (*at && !is_of(*at, hash, key, key_len)) at = &(*at)->chain;
   return at;
 }
 
@@ -92,7 +99,7 @@ bool cache_get(struct cache *c, const void *key, size_t key_len, void *out, size
   struct entry *e = *find(c, hash, key, key_len);
   if (e) {
     *len = e->len;
-    if (cap) memcpy(out, e->bytes + key_len, e->len < cap ? e->len : cap); // who asks for the length gives no room
+    copy(out, e->bytes + key_len, e->len < cap ? e->len : cap);
     unlink_entry(c, e);
     link_newest(c, e);
   }
@@ -115,8 +122,8 @@ void cache_put(struct cache *c, const void *key, size_t key_len, const void *ans
   if (!e) return;
   uint64_t hash = hash_of(c, key, key_len);
   *e = (struct entry){.hash = hash, .key_len = key_len, .len = len};
-  memcpy(e->bytes, key, key_len);
-  memcpy(e->bytes + key_len, answer, len);
+  copy(e->bytes, key, key_len);
+  copy(e->bytes + key_len, answer, len);
   pthread_mutex_lock(&c->lock);
   struct entry **at = find(c, hash, key, key_len);
   if (*at) drop(c, at);

@@ -113,7 +113,8 @@ void answer_keep(struct runner *r, const struct job *job, const struct job_item 
 
 // ---- shadow.c -----------------------------------------------------------------------------------------------------
 enum pare_status shadow_open(struct scheduler *s, struct shadow **out, struct pare_error *err);
-void shadow_close(struct shadow *w); // what waits is dropped
+void shadow_close(struct shadow *w); // what waits is dropped, and so is what is still offered
+void shadow_free(struct shadow *w);  // closed, and nobody offers any more; accepts NULL
 // The item was answered by r's form; if it is its turn, the other form is asked too. seconds: what computing it took.
 void shadow_offer(struct runner *r, struct job *job, size_t index, double seconds);
 

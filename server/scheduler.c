@@ -193,6 +193,7 @@ enum pare_status scheduler_open(struct server *server, const struct scheduler_ho
     status = error_set(err, PARE_BUG, "cannot start the computing thread");
   if (status) {
     shadow_close(s->shadow);
+    shadow_free(s->shadow);
     free(s);
     return status;
   }
@@ -235,6 +236,7 @@ void scheduler_close(struct scheduler *s) {
 
 void scheduler_free(struct scheduler *s) {
   if (!s) return;
+  shadow_free(s->shadow);
   pthread_cond_destroy(&s->work);
   pthread_mutex_destroy(&s->lock);
   free(s);

@@ -12,6 +12,7 @@ struct turn {
   struct runner *r;
   struct unit *units[TOGETHER];
   size_t count;
+  uint64_t others_ns; // what other forms' turns took
 };
 
 // Texts go together if they are asked for in the same way. Strings and lists are not compared: such go alone, and so do
@@ -36,45 +37,55 @@ static bool go_on(void *context) {
   struct turn *t = context;
   bool wanted = false;
   for (size_t i = 0; i < t->count; i++) wanted |= is_wanted(t->units[i]);
-  if (wanted) run_another(t->r);
+  uint64_t begin = clock_ns();
+  if (wanted && run_another(t->r)) t->others_ns += clock_ns() - begin;
   return wanted;
 }
 
-static void keep(struct job *job, struct job_item *item, struct pare_generation *g) {
+// False: no memory, and the item has no answer.
+static bool keep(struct job *job, struct job_item *item, struct pare_generation *g) {
+  size_t *ends = malloc((g->count ? g->count : 1) * sizeof *ends);
+  if (!ends) return false;
+  for (size_t i = 0; i < g->count; i++) ends[i] = g->text_len; // it came in one piece
   pthread_mutex_lock(&job->lock);
   item->output = g->text;
   item->output_len = g->text_len;
   item->output_ids = g->ids;
   item->output_count = g->count;
   item->finish = g->finish;
-  item->ends = malloc((g->count ? g->count : 1) * sizeof *item->ends);
-  for (size_t i = 0; item->ends && i < g->count; i++) item->ends[i] = g->text_len; // it came in one piece
+  item->ends = ends;
   pthread_mutex_unlock(&job->lock);
   g->text = NULL;
   g->ids = NULL;
+  return true;
 }
 
+// Nobody waits any more for a unit that is late, although others of the turn kept it going.
 static void finish(struct turn *t, struct pare_generation *answers, enum pare_status status, const char *why,
                    double seconds) {
   struct runner *r = t->r;
   for (size_t i = 0; i < t->count; i++) {
     struct unit *u = t->units[i];
     struct job_item *item = &u->job->items[u->index];
-    if (status == PARE_UNAVAILABLE && unit_give_up(r, u)) continue;
+    if (unit_give_up(r, u)) continue;
     if (status) {
       bool numbers = status == PARE_DATA && strstr(why, "not numbers");
       if (!numbers || !unit_rescue(r, u, why))
         unit_finish(r, u, status == PARE_DATA || status == PARE_USAGE ? JOB_BAD : JOB_BROKEN, why);
       continue;
     }
-    keep(u->job, item, &answers[i]);
+    if (!keep(u->job, item, &answers[i])) {
+      unit_finish(r, u, JOB_BROKEN, "out of memory");
+      continue;
+    }
     metric_add(r->metrics.prompt_tokens, (double)item->tokens);
     metric_add(r->metrics.generated_tokens, (double)item->output_count);
     count_finish(r->s->server->metrics, r->served->name, item->finish);
     answer_keep(r, u->job, item);
     shadow_offer(r, u->job, u->index, seconds / (double)t->count);
-    unit_finish(r, u, item->ends ? JOB_FINE : JOB_BROKEN, "out of memory");
+    unit_finish(r, u, JOB_FINE, NULL);
   }
+  for (size_t i = 0; i < t->count; i++) pare_generation_free(&answers[i]); // what was not kept
 }
 
 void run_search(struct runner *r) {
@@ -100,7 +111,7 @@ void run_search(struct runner *r) {
   options.context = &t;
   uint64_t begin = clock_ns();
   enum pare_status status = pare_generate(r->form->model, texts, t.count, &options, answers, &err);
-  double seconds = (double)(clock_ns() - begin) * 1e-9;
+  double seconds = (double)(clock_ns() - begin - t.others_ns) * 1e-9;
   metric_observe(r->metrics.inference_seconds, seconds);
   metric_observe(r->metrics.batch_texts, (double)t.count);
   finish(&t, answers, status, err.text, seconds);

@@ -17,6 +17,7 @@ struct ask {
   size_t index;
   enum variant answered; // by which form
   double seconds;
+  struct shadow *w; // that computes it
 };
 
 struct shadow {
@@ -26,7 +27,7 @@ struct shadow {
   pthread_cond_t more;
   struct ask *first, **last;
   _Atomic uint64_t count;
-  bool stop;
+  _Atomic bool stop;
 };
 
 // Uniform in [0, 1), another at each call (Steele, Lea, Flood 2014: SplitMix64).
@@ -37,23 +38,34 @@ static double draw(struct shadow *w) {
   return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
+static void drop(struct ask *a) {
+  rollout_shadow_dropped(a->job->served->rollout);
+  job_free(a->job);
+  free(a);
+}
+
 void shadow_offer(struct runner *r, struct job *job, size_t index, double seconds) {
   struct shadow *w = r->s->shadow;
   if (!r->served->has_quantized || job->items[index].cached) return;
-  // Answers that were drawn differ by chance.
-  if (job->op == JOB_GENERATE && (job->generate.temperature > 0 || job->score)) return;
+  // Answers that were drawn differ by chance; a prompt that was only scored has none.
+  if (job->op == JOB_GENERATE && (job->generate.temperature > 0 || job->generate.max_tokens == PARE_OFF || job->score))
+    return;
   if (!rollout_shadow(r->served->rollout, draw(w))) return;
   struct ask *a = malloc(sizeof *a);
   if (!a) {
     rollout_shadow_dropped(r->served->rollout);
     return;
   }
-  *a = (struct ask){.job = job_hold(job), .index = index, .answered = r->variant, .seconds = seconds};
+  *a = (struct ask){.job = job_hold(job), .index = index, .answered = r->variant, .seconds = seconds, .w = w};
   pthread_mutex_lock(&w->lock);
-  *w->last = a;
-  w->last = &a->next;
-  pthread_cond_signal(&w->more);
+  bool closed = w->stop;
+  if (!closed) {
+    *w->last = a;
+    w->last = &a->next;
+    pthread_cond_signal(&w->more);
+  }
   pthread_mutex_unlock(&w->lock);
+  if (closed) drop(a);
 }
 
 // ---- the other form's answer, against the one that was given ------------------------------------------------------
@@ -128,27 +140,56 @@ static bool compare_vectors(struct runner *r, const struct ask *a, struct rollou
   return !status;
 }
 
-static bool compare_texts(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
-  const struct job *job = a->job;
-  const struct job_item *item = &job->items[a->index];
-  struct pare_generation g = {0};
-  struct pare_generate_options options = job->generate;
-  char *text = NULL;
-  struct pare_text prompt = item->text;
-  options.seed = item->seed;
-  options.go_on = NULL;
-  options.alone = true;
-  enum pare_status status = PARE_OK;
-  if (item->ids) {
-    status = pare_detokenize(r->form->model, item->ids, item->id_count, false, &text, err);
-    prompt = (struct pare_text){.text = text, .len = text ? strlen(text) : 0};
-  }
-  if (!status) status = pare_generate(r->form->model, &prompt, 1, &options, &g, err);
-  pair->agree = !status && g.count == item->output_count && !memcmp(g.ids, item->output_ids, g.count * sizeof *g.ids) &&
-                g.finish == item->finish;
+static void compare_ids(const struct job_item *item, const uint32_t *ids, size_t count, enum pare_finish finish,
+                        struct rollout_pair *pair) {
+  pair->agree = count == item->output_count && finish == item->finish &&
+                (!count || !memcmp(ids, item->output_ids, count * sizeof *ids));
   pair->confidence_shift = pair->agree ? 0 : 1;
+}
+
+// The very ids that the first form went on from: reading the text of ids again may give others.
+static bool compare_streams(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
+  const struct pare_generator_options alone = {.streams = 1, .alone = true};
+  const struct job_item *item = &a->job->items[a->index];
+  struct pare_prompt prompt = {.ids = item->prompt_ids, .len = item->tokens, .options = a->job->generate};
+  pare_generator *g = NULL;
+  size_t stream, live = 1;
+  prompt.options.seed = item->seed;
+  enum pare_status status = pare_generator_open(r->form->model, &alone, &g, err);
+  if (!status) status = pare_generator_start(g, &prompt, &stream, err);
+  while (!status && live && !a->w->stop) status = pare_generator_step(g, &live, err);
+  if (!status && live) status = PARE_UNAVAILABLE; // the server is shutting down
+  if (!status) {
+    struct pare_stream st = pare_generator_state(g, stream);
+    compare_ids(item, st.ids, st.count, st.finish, pair);
+    if (st.status) *pair = (struct rollout_pair){.confidence_shift = NAN};
+  }
+  pare_generator_close(g);
+  return !status;
+}
+
+static bool not_stopped(void *context) {
+  const struct shadow *w = context;
+  return !w->stop;
+}
+
+// An encoder-decoder's.
+static bool compare_searches(struct runner *r, const struct ask *a, struct rollout_pair *pair, struct pare_error *err) {
+  const struct job_item *item = &a->job->items[a->index];
+  struct pare_generate_options options = a->job->generate;
+  struct pare_generation g = {0};
+  options.seed = item->seed;
+  options.on_text = NULL;
+  options.go_on = not_stopped;
+  options.context = a->w;
+  options.alone = true;
+  enum pare_status status = pare_generate(r->form->model, &item->text, 1, &options, &g, err);
+  if (!status) compare_ids(item, g.ids, g.count, g.finish, pair);
+  if (status == PARE_DATA && strstr(err->text, "not numbers")) {
+    *pair = (struct rollout_pair){.confidence_shift = NAN};
+    status = PARE_OK;
+  }
   pare_generation_free(&g);
-  free(text);
   return !status;
 }
 
@@ -164,7 +205,9 @@ static void answer(const struct ask *a, struct scheduler *s) {
     switch (a->job->op) {
       case JOB_CLASSIFY: ok = compare_labels(r, a, &pair, &err); break;
       case JOB_EMBED: ok = compare_vectors(r, a, &pair, &err); break;
-      case JOB_GENERATE: ok = compare_texts(r, a, &pair, &err); break;
+      case JOB_GENERATE:
+        ok = (served->task == PARE_TASK_SEQ2SEQ ? compare_searches : compare_streams)(r, a, &pair, &err);
+        break;
     }
   }
   double seconds = (double)(clock_ns() - start) * 1e-9;
@@ -172,9 +215,11 @@ static void answer(const struct ask *a, struct scheduler *s) {
   pair.quantized_seconds = other == VARIANT_ORIGINAL ? a->seconds : seconds;
   if (ok && !isfinite(pair.confidence_shift) && other == VARIANT_QUANTIZED)
     rollout_trip(served->rollout, REASON_NAN,
-                 json_pack("{s:s, s:b}", "what", "scores are not numbers", "shadow", true));
+                 json_pack("{s:s, s:b}", "what", "the answer is not numbers", "shadow", true));
   if (ok) {
     rollout_observe_pair(served->rollout, &pair);
+  } else if (a->w->stop) {
+    rollout_shadow_dropped(served->rollout);
   } else {
     rollout_shadow_failed(served->rollout, other);
   }
@@ -226,10 +271,14 @@ void shadow_close(struct shadow *w) {
   pthread_join(w->thread, NULL);
   for (struct ask *a = w->first, *next; a; a = next) {
     next = a->next;
-    rollout_shadow_dropped(a->job->served->rollout);
-    job_free(a->job);
-    free(a);
+    drop(a);
   }
+  w->first = NULL;
+  w->last = &w->first;
+}
+
+void shadow_free(struct shadow *w) {
+  if (!w) return;
   pthread_cond_destroy(&w->more);
   pthread_mutex_destroy(&w->lock);
   free(w);

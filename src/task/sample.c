@@ -2,8 +2,8 @@
 #include "task/sample.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/size.h"
@@ -68,6 +68,18 @@ enum pare_status sample_check(const struct pare_generate_options *o, size_t V, s
 
 enum pare_status sample_go_on(const struct pare_generate_options *o, struct pare_error *err) {
   return !o->go_on || o->go_on(o->context) ? PARE_OK : error_set(err, PARE_UNAVAILABLE, "stopped by the caller");
+}
+
+// By the bits, which compilers look at many at once; sums of floats they must take one by one.
+bool sample_are_numbers(const float *logits, size_t V) {
+  const uint32_t exponent = 0x7F800000; // all ones: no number
+  uint32_t bad = 0;
+  for (size_t i = 0; i < V; i++) {
+    uint32_t bits;
+    memcpy(&bits, &logits[i], sizeof bits);
+    bad |= (bits & exponent) == exponent;
+  }
+  return !bad;
 }
 
 void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,

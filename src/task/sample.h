@@ -5,6 +5,7 @@
 #ifndef PARE_TASK_SAMPLE_H
 #define PARE_TASK_SAMPLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ void sampler_scratch_free(struct sampler_scratch *s);
 enum pare_status sample_check(const struct pare_generate_options *o, size_t V, struct pare_error *err);
 // PARE_UNAVAILABLE when the caller, asked between two steps, does not want to go on.
 enum pare_status sample_go_on(const struct pare_generate_options *o, struct pare_error *err);
+// False: a NaN or an infinity is among the logits, and no answer is to be made of them. To be asked before what is
+// below, which bans ids by -infinity.
+bool sample_are_numbers(const float *logits, size_t V);
 // Divides (positive) or multiplies (negative) the logits of ids seen so far by the penalty (Keskar et al. 2019), each
 // once.
 void sample_penalize(float *logits, size_t V, const uint32_t *ids, size_t n, double penalty,

@@ -36,7 +36,7 @@ struct search {
   struct sampler_scratch *scratch;
   struct text *texts;  // (n) of the call; a group is a run of them
   float *logits, *row; // (group * beams, V); (V) of each thread
-  float *sums;         // (group * beams) log of the sum of exponentials, NaN when a row holds no numbers
+  bool *numbers;       // (group * beams) of a row, with beams: neither a NaN nor an infinity is in it
   struct decoder_step *steps;
   bool seq2seq;
 };
@@ -146,8 +146,8 @@ static void log_softmax_row(void *context, size_t job, size_t thread) {
   float *logits = s->logits + job * V, *row = s->row + thread * V, max = logits[0];
   for (size_t i = 1; i < V; i++) max = logits[i] > max ? logits[i] : max;
   memcpy(row, logits, V * sizeof *row);
-  float sum = s->m->kernels->softmax_exp(row, V, 1), log_sum = logf(sum);
-  s->sums[job] = sum >= 1 ? log_sum : NAN; // the greatest adds exp(0)
+  s->numbers[job] = sample_are_numbers(logits, V);
+  float log_sum = logf(s->m->kernels->softmax_exp(row, V, 1));
   for (size_t i = 0; i < V; i++) logits[i] = logits[i] - max - log_sum;
 }
 
@@ -182,7 +182,7 @@ static enum pare_status advance_beams(const struct search *s, struct text *t, st
   // All beams begin with the same ids, read once: one row stands for all.
   size_t n = t->begun ? N : 1;
   for (size_t i = 0; i < n; i++)
-    if (isnan(s->sums[t->row + i])) return no_numbers(s, t, err);
+    if (!s->numbers[t->row + i]) return no_numbers(s, t, err);
   for (size_t i = 0; i < N; i++) {
     float *row = s->logits + (t->row + (i < n ? i : 0)) * V;
     if (i < n) process_row(&t->process, beam_ids(t->beam, i), beam_length(t->beam), row, V, s->scratch);
@@ -198,9 +198,9 @@ static enum pare_status advance_beams(const struct search *s, struct text *t, st
 static enum pare_status advance_single(const struct search *s, struct text *t, struct pare_error *err) {
   size_t V = s->m->config.V;
   float *row = s->logits + t->row * V;
+  if (!sample_are_numbers(row, V)) return no_numbers(s, t, err);
   process_row(&t->process, t->ids, t->len, row, V, s->scratch);
   uint32_t id = sample_token(row, V, s->o, &t->rng, s->scratch);
-  if (isnan(row[id])) return no_numbers(s, t, err);
   t->ids[t->len++] = id;
   t->done = t->len == t->process.max_len || id_list_has(&s->c->eos, id);
   return PARE_OK;
@@ -336,10 +336,10 @@ static enum pare_status open_decoder(struct search *s, size_t n, size_t *group, 
   }
   size_t rows = size.slots, values;
   s->steps = calloc(rows, sizeof *s->steps);
-  s->sums = calloc(rows, sizeof *s->sums);
+  s->numbers = calloc(rows, sizeof *s->numbers);
   s->row = calloc(pool_threads(s->m->pool) * V, sizeof *s->row);
   if (size_mul(rows, V, &values)) s->logits = calloc(values, sizeof *s->logits);
-  if (!s->steps || !s->sums || !s->row || !s->logits) return error_no_memory(err);
+  if (!s->steps || !s->numbers || !s->row || !s->logits) return error_no_memory(err);
   enum pare_status status = sampler_scratch_new(V, &s->scratch, err);
   if (!status) status = decoder_open_sized(s->m, &size, &s->decoder, err);
   if (!status && s->o->alone) decoder_leave_pool(s->decoder);
@@ -368,7 +368,7 @@ enum pare_status search_run(pare_model *m, const struct pare_text *texts, size_t
   free(s.texts);
   free(s.logits);
   free(s.row);
-  free(s.sums);
+  free(s.numbers);
   free(s.steps);
   return status;
 }

@@ -146,13 +146,12 @@ static void fail(struct stream *s) {
   s->settled = s->text_len;
 }
 
-// What the row says of place `at`, but for the probability of the id there. False: it holds no numbers.
-static bool look_at(const struct stream_tools *t, struct stream *s, const float *row, size_t at, double *sum) {
+// What the row says of place `at`, but for the probability of the id there: that takes this sum off its logit.
+static double look_at(const struct stream_tools *t, struct stream *s, const float *row, size_t at) {
   size_t V = t->m->config.V, top;
-  *sum = logprobs_sum(row, V, &top);
-  if (isnan(*sum)) return false;
-  if (s->tops) logprobs_best(row, V, *sum, s->top_count, s->tops + at * s->top_count);
-  return true;
+  double sum = logprobs_sum(row, V, &top);
+  if (s->tops) logprobs_best(row, V, sum, s->top_count, s->tops + at * s->top_count);
+  return sum;
 }
 
 struct score_job {
@@ -168,8 +167,9 @@ static void score_row(void *context, size_t job, size_t thread) {
   struct stream *s = j->s;
   const float *row = j->rows + job * j->t->m->config.V;
   size_t at = j->first + job + 1;
-  double sum;
-  if (look_at(j->t, s, row, at, &sum)) s->logprobs[at] = (float)((double)row[s->ids[at]] - sum);
+  if (!sample_are_numbers(row, j->t->m->config.V)) return; // its logprob stays NaN
+  double sum = look_at(j->t, s, row, at);
+  s->logprobs[at] = (float)((double)row[s->ids[at]] - sum);
 }
 
 void stream_score(const struct stream_tools *t, struct stream *s, const float *rows, size_t first, size_t n) {
@@ -195,14 +195,16 @@ enum pare_status stream_advance(const struct stream_tools *t, struct stream *s, 
     s->done = true;
     return refresh_text(t, s, err);
   }
-  bool numbers = !s->logprobs || look_at(t, s, row, s->len, &sum);
-  if (s->logprobs) memcpy(t->row, row, V * sizeof *row);
-  weigh(t, s, row);
-  uint32_t id = sample_token(row, V, &s->options, &s->rng, t->scratch);
-  if (!numbers || isnan(row[id])) {
+  if (!sample_are_numbers(row, V)) {
     fail(s);
     return PARE_OK;
   }
+  if (s->logprobs) {
+    sum = look_at(t, s, row, s->len);
+    memcpy(t->row, row, V * sizeof *row);
+  }
+  weigh(t, s, row);
+  uint32_t id = sample_token(row, V, &s->options, &s->rng, t->scratch);
   if (id_list_has(t->eos, id)) {
     s->finish = PARE_FINISH_EOS;
     s->done = true;

@@ -69,6 +69,21 @@ static void the_oldest_goes(void **state) {
   cache_free(c);
 }
 
+// A key and an answer of no bytes may come without an address.
+static void nothing_is_kept_too(void **state) {
+  (void)state;
+  struct cache *c = cache_new(1 << 15);
+  size_t len = 7;
+  assert_false(cache_get(c, NULL, 0, NULL, 0, &len));
+  cache_put(c, NULL, 0, NULL, 0);
+  assert_true(cache_get(c, NULL, 0, NULL, 0, &len));
+  assert_int_equal(len, 0);
+  cache_put(c, "a", 1, "answer", 6);
+  assert_true(cache_get(c, "a", 1, NULL, 0, &len)); // how long is it?
+  assert_int_equal(len, 6);
+  cache_free(c);
+}
+
 static void *hammer(void *arg) {
   char key[16];
   for (int i = 0; i < 20000; i++) {
@@ -98,6 +113,6 @@ static void from_several_threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(found_and_replaced), cmocka_unit_test(the_oldest_goes),
-                                     cmocka_unit_test(from_several_threads)};
+                                     cmocka_unit_test(from_several_threads), cmocka_unit_test(nothing_is_kept_too)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,51 @@ static void logits_that_are_no_numbers(void **state) {
   files_close(f);
 }
 
+// One column that is no number, of an id that nobody asked for: no answer is made of such a row, whichever id it would
+// have been, however it is asked for and before any bias.
+static void one_logit_that_is_no_number(void **state) {
+  (void)state;
+  enum { C = 32, ID = 201 };
+  static const float bad[] = {NAN, INFINITY, -INFINITY};
+  for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+    struct model_files *f = tiny_files();
+    float *wte = files_bytes(f, "transformer.wte.weight");
+    for (size_t c = 0; c < C; c++) wte[ID * C + c] = bad[k];
+    pare_model *m = files_model(f, &engine);
+    pare_generator *g = open_generator(m, 1, 0, false);
+    const uint32_t ids[] = {40, 41, 42};
+    const struct pare_logit_bias never = {ID, -100};
+    struct pare_prompt prompts[4];
+    for (size_t i = 0; i < 4; i++)
+      prompts[i] = (struct pare_prompt){.ids = ids, .len = 3, .options = {.max_tokens = 4, .seed = 3}};
+    prompts[1].options.temperature = 1;
+    prompts[2].options.bias = &never;
+    prompts[2].options.bias_count = 1;
+    prompts[3].logprobs = true;
+    for (size_t i = 0; i < 4; i++) {
+      size_t stream = start(g, &prompts[i]);
+      while (step(g)) continue;
+      struct pare_stream s = pare_generator_state(g, stream);
+      if (!s.done || s.status != PARE_DATA || s.count)
+        fail_msg("%g, prompt %zu: %zu tokens", (double)bad[k], i, s.count);
+      pare_generator_end(g, stream);
+    }
+    pare_generator_close(g);
+    struct pare_generate_options ways[] = {
+        {.beams = 3}, {.min_tokens = 2}, {.no_repeat_ngram = 2, .temperature = 1}, {0}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+      struct pare_error err = {0};
+      struct pare_generation out;
+      const struct pare_text text = {.text = "a", .len = 1};
+      ways[i].max_tokens = 4;
+      assert_int_equal(pare_generate(m, &text, 1, &ways[i], &out, &err), PARE_DATA);
+      assert_non_null(strstr(err.text, "the logits are not numbers")); // server/search.c looks for this
+    }
+    model_close(m);
+    files_close(f);
+  }
+}
+
 static void penalties_and_bias(void **state) {
   (void)state;
   pare_model *m = golden_open(&engine, TINY);
@@ -205,6 +250,7 @@ static void penalties_and_bias(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(probabilities_are_the_sessions), cmocka_unit_test(ties_go_to_the_lower_id),
-      cmocka_unit_test(logits_that_are_no_numbers), cmocka_unit_test(penalties_and_bias)};
+      cmocka_unit_test(logits_that_are_no_numbers), cmocka_unit_test(one_logit_that_is_no_number),
+      cmocka_unit_test(penalties_and_bias)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
