@@ -186,6 +186,15 @@ void metric_set(struct metric *m, double value) {
   atomic_store_explicit(&m->value, bits_of(value), memory_order_relaxed);
 }
 
+void metric_raise(struct metric *m, double value) {
+  if (!m) return;
+  assert(m->family->kind == METRIC_COUNTER);
+  uint64_t old = atomic_load_explicit(&m->value, memory_order_relaxed);
+  while (double_of(old) < value && !atomic_compare_exchange_weak_explicit(&m->value, &old, bits_of(value),
+                                                                          memory_order_relaxed, memory_order_relaxed)) {
+  }
+}
+
 void metric_observe(struct metric *m, double value) {
   if (!m || isnan(value)) return;
   assert(m->family->kind == METRIC_HISTOGRAM);

@@ -110,11 +110,14 @@ reused=$(jq .usage.prompt_tokens_details.cached_tokens out)
   fail "$ran: reused tokens are not counted"
 
 # ---- models come and go while requests run ----
+figure_is 'pare_model_ready{model="intent-linear"}' 1
 ask 200 /v2/repository/models/intent-linear/unload -d ''
+figure_is 'pare_model_ready{model="intent-linear"}' 0
 ask 404 /v1/classify -d '{"model": "intent-linear", "input": "x"}'
 ask 400 /v2/repository/models/intent-linear/unload -d ''
 ask 400 /v2/repository/models/never-heard/load -d ''
 ask 200 /v2/repository/models/intent-linear/load -d '{}'
+figure_is 'pare_model_ready{model="intent-linear"}' 1
 holds '.state == "READY"'
 ask 200 /v1/classify -d '{"model": "intent-linear", "input": "x"}'
 printf 'one\nanother text\nthe third\n' >texts.txt
