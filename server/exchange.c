@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "json_text.h"
+
 static const char media_json[] = "application/json";
 
 json_t *exchange_parse(struct exchange *x) {
@@ -67,12 +69,7 @@ void exchange_fail(struct exchange *x, unsigned status, const char *param, const
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
   // A message that was cut within a character, or that quotes what a client sent, is not always UTF-8.
-  json_t *message = json_string(text);
-  if (!message) {
-    for (char *c = text; *c; c++)
-      if ((unsigned char)*c >= 0x80) *c = '?';
-    message = json_string(text);
-  }
+  json_t *message = json_text(text);
   buf_free(&x->out);
   x->out = (struct buf){0};
   bool plain = x->route && x->route->style != ERROR_OPENAI;

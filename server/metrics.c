@@ -1,5 +1,6 @@
-// metrics.c - see metrics.h. A registry is a list of families, each a list of series; both only grow, under one lock.
-// Values are atomics: a double lives in the bits of a 64-bit integer and is added to by compare-and-swap.
+// metrics.c - see metrics.h. A registry is a list of families, each a list of series, and a table that finds a series
+// by its labels. All of them only grow: who adds holds the lock and publishes the finished entry last, who reads takes
+// no lock. Values are atomics: a double lives in the bits of a 64-bit integer and is added to by compare-and-swap.
 #include "metrics.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 
 struct metric {
   const struct metric_family *family;
-  struct metric *next;
+  _Atomic(struct metric *) next;
   char *labels;           // as they are written, without braces: a="b",c="d"
   _Atomic uint64_t value; // a double's bits; a histogram's sum
   _Atomic uint64_t
@@ -24,13 +25,27 @@ struct metric {
 
 struct family {
   const struct metric_family *about;
-  struct family *next;
-  struct metric *first, *last;
+  _Atomic(struct family *) next;
+  _Atomic(struct metric *) first;
+  struct metric *last; // the writers'
 };
 
+// A series under the labels it was asked for by.
+struct entry {
+  struct entry *next;
+  const struct metric_family *about;
+  struct metric *series;
+  uint64_t hash;
+  size_t count;
+  char key[]; // name NUL value NUL ... of `count` labels
+};
+enum { BUCKETS = 1024 };
+
 struct metrics {
-  pthread_mutex_t lock;
-  struct family *first, *last;
+  pthread_mutex_t lock; // of those who add
+  _Atomic(struct family *) first;
+  struct family *last;
+  _Atomic(struct entry *) table[BUCKETS];
 };
 
 struct metrics *metrics_new(void) {
@@ -48,6 +63,11 @@ static void series_free(struct metric *s) {
 
 void metrics_free(struct metrics *m) {
   if (!m) return;
+  for (size_t i = 0; i < BUCKETS; i++)
+    for (struct entry *e = m->table[i], *next; e; e = next) {
+      next = e->next;
+      free(e);
+    }
   for (struct family *f = m->first, *next_family; f; f = next_family) {
     for (struct metric *s = f->first, *next; s; s = next) {
       next = s->next;
@@ -103,7 +123,7 @@ static struct metric *series_new(const struct metric_family *about, char *labels
   return s;
 }
 
-// Both with the lock held.
+// Both with the lock held. What is added is whole before anybody can find it.
 static struct family *family_of(struct metrics *m, const struct metric_family *about) {
   for (struct family *f = m->first; f; f = f->next)
     if (f->about == about || !strcmp(f->about->name, about->name)) {
@@ -113,7 +133,7 @@ static struct family *family_of(struct metrics *m, const struct metric_family *a
   struct family *f = calloc(1, sizeof *f);
   if (!f) return NULL;
   f->about = about;
-  *(m->last ? &m->last->next : &m->first) = f;
+  atomic_store(m->last ? &m->last->next : &m->first, f);
   return m->last = f;
 }
 
@@ -125,13 +145,66 @@ static struct metric *series_of(struct family *f, const struct metric_family *ab
     }
   struct metric *s = series_new(about, labels);
   if (!s) return NULL;
-  *(f->last ? &f->last->next : &f->first) = s;
+  atomic_store(f->last ? &f->last->next : &f->first, s);
   return f->last = s;
+}
+
+// ---- the table ----------------------------------------------------------------------------------------------------
+
+// FNV-1a over the family and what key would hold.
+static uint64_t hash_of(const struct metric_family *about, const struct metric_label *labels, size_t count) {
+  const uint64_t PRIME = 0x100000001B3u;
+  uint64_t h = (0xCBF29CE484222325u ^ (uint64_t)(uintptr_t)about) * PRIME;
+  for (size_t i = 0; i < 2 * count; i++) {
+    const char *c = i % 2 ? labels[i / 2].value : labels[i / 2].name;
+    do h = (h ^ (unsigned char)*c) * PRIME;
+    while (*c++);
+  }
+  return h ^ h >> 32;
+}
+
+static bool is_key(const struct entry *e, const struct metric_label *labels, size_t count) {
+  const char *at = e->key;
+  for (size_t i = 0; i < 2 * count; i++) {
+    const char *text = i % 2 ? labels[i / 2].value : labels[i / 2].name;
+    if (strcmp(at, text) != 0) return false;
+    at += strlen(at) + 1;
+  }
+  return true;
+}
+
+// The hash tells families and counts of labels apart but for chance, so both are looked at as well.
+static struct metric *known(struct metrics *m, uint64_t hash, const struct metric_family *about,
+                            const struct metric_label *labels, size_t count) {
+  for (const struct entry *e = atomic_load_explicit(&m->table[hash % BUCKETS], memory_order_acquire); e; e = e->next)
+    if (e->hash == hash && e->about == about && e->count == count && is_key(e, labels, count)) return e->series;
+  return NULL;
+}
+
+// With the lock held. Without memory the series is only found more slowly.
+static void remember(struct metrics *m, uint64_t hash, const struct metric_family *about,
+                     const struct metric_label *labels, size_t count, struct metric *series) {
+  struct buf key = {0};
+  for (size_t i = 0; i < count; i++) {
+    buf_add(&key, labels[i].name, strlen(labels[i].name) + 1);
+    buf_add(&key, labels[i].value, strlen(labels[i].value) + 1);
+  }
+  struct entry *e = key.failed ? NULL : malloc(sizeof *e + key.len);
+  if (e) {
+    _Atomic(struct entry *) *bucket = &m->table[hash % BUCKETS];
+    *e = (struct entry){.next = *bucket, .about = about, .series = series, .hash = hash, .count = count};
+    if (key.len) memcpy(e->key, key.data, key.len);
+    atomic_store_explicit(bucket, e, memory_order_release);
+  }
+  buf_free(&key);
 }
 
 struct metric *metrics_series(struct metrics *m, const struct metric_family *family, const struct metric_label *labels,
                               size_t count) {
   if (!m) return NULL;
+  uint64_t hash = hash_of(family, labels, count);
+  struct metric *s = known(m, hash, family, labels, count);
+  if (s) return s;
   struct buf text = {0};
   for (size_t i = 0; i < count; i++) {
     if (i) buf_puts(&text, ",");
@@ -141,11 +214,11 @@ struct metric *metrics_series(struct metrics *m, const struct metric_family *fam
   if (!rendered) return NULL;
   pthread_mutex_lock(&m->lock);
   struct family *f = family_of(m, family);
-  struct metric *s = NULL;
   if (f)
     s = series_of(f, family, rendered);
   else
     free(rendered);
+  if (s && !known(m, hash, family, labels, count)) remember(m, hash, family, labels, count, s);
   pthread_mutex_unlock(&m->lock);
   return s;
 }
@@ -186,6 +259,15 @@ void metric_set(struct metric *m, double value) {
   atomic_store_explicit(&m->value, bits_of(value), memory_order_relaxed);
 }
 
+void metric_raise(struct metric *m, double value) {
+  if (!m) return;
+  assert(m->family->kind == METRIC_COUNTER);
+  uint64_t old = atomic_load_explicit(&m->value, memory_order_relaxed);
+  while (double_of(old) < value && !atomic_compare_exchange_weak_explicit(&m->value, &old, bits_of(value),
+                                                                          memory_order_relaxed, memory_order_relaxed)) {
+  }
+}
+
 void metric_observe(struct metric *m, double value) {
   if (!m || isnan(value)) return;
   assert(m->family->kind == METRIC_HISTOGRAM);
@@ -210,7 +292,6 @@ static bool carries(const struct metric *s, const char *label) {
 double metrics_sum(struct metrics *m, const char *family, const struct metric_label *labels, size_t count) {
   if (!m) return 0;
   double sum = 0;
-  pthread_mutex_lock(&m->lock);
   const struct family *f = m->first;
   while (f && strcmp(f->about->name, family)) f = f->next;
   for (const struct metric *s = f ? f->first : NULL; s; s = s->next) {
@@ -223,7 +304,6 @@ double metrics_sum(struct metrics *m, const char *family, const struct metric_la
     }
     if (all) sum += metric_value(s);
   }
-  pthread_mutex_unlock(&m->lock);
   return sum;
 }
 
@@ -305,7 +385,6 @@ static void write_histogram(const struct metric *s, struct buf *b) {
 void metrics_write(struct metrics *m, struct buf *out) {
   static const char *const kinds[] = {
       [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
-  pthread_mutex_lock(&m->lock);
   for (const struct family *f = m->first; f; f = f->next) {
     buf_printf(out, "# HELP %s ", f->about->name);
     add_escaped(out, f->about->help, false);
@@ -320,5 +399,4 @@ void metrics_write(struct metrics *m, struct buf *out) {
       buf_puts(out, "\n");
     }
   }
-  pthread_mutex_unlock(&m->lock);
 }

@@ -33,6 +33,7 @@ struct metric *metrics_series(struct metrics *m, const struct metric_family *fam
 // From any thread, without a lock.
 void metric_add(struct metric *m, double value);     // counter (value >= 0), gauge
 void metric_set(struct metric *m, double value);     // gauge
+void metric_raise(struct metric *m, double value);   // counter that is kept elsewhere: the highest value wins
 void metric_observe(struct metric *m, double value); // histogram
 double metric_value(const struct metric *m);         // counter, gauge; a histogram's sum
 uint64_t metric_count(const struct metric *m);       // a histogram's observations

@@ -270,6 +270,10 @@ static size_t place_of(const struct models *m, const char *name) {
   return i;
 }
 
+static void tell_ready(const struct models *m, const char *name, bool ready) {
+  if (m->hooks.ready) m->hooks.ready(m->hooks.context, name, ready);
+}
+
 enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
   struct served *s, *old = NULL;
   struct kept_config *kept = keep_config(m, config);
@@ -300,6 +304,7 @@ enum pare_status models_load(struct models *m, const struct serve_model_config *
       status = error_no_memory(err);
     }
   }
+  if (!status) tell_ready(m, s->name, true);
   pthread_mutex_unlock(&m->lock);
   served_release(old);
   return status;
@@ -313,6 +318,7 @@ enum pare_status models_unload(struct models *m, const char *name, struct pare_e
     old = m->list[i];
     m->count--;
     for (; i < m->count; i++) m->list[i] = m->list[i + 1];
+    tell_ready(m, name, false);
   }
   pthread_mutex_unlock(&m->lock);
   served_release(old);

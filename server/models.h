@@ -55,6 +55,9 @@ struct models_hooks {
   void (*runner_free)(void *runner);
   // May be NULL. A model was opened, or could not be: for the log.
   void (*opened)(void *context, const struct served *s);
+  // May be NULL. A name is served from here on, or no more. Called with the list locked, so that the last call of a
+  // name is how things are: asks nothing of models.
+  void (*ready)(void *context, const char *name, bool ready);
   void *context;
 };
 struct models *models_new(const struct models_hooks *hooks); // NULL: no memory

@@ -2,6 +2,7 @@
 // meaning here, with which form of the model answers and why.
 #include <stdlib.h>
 
+#include "json_text.h"
 #include "oip.h"
 #include "server_metrics.h"
 
@@ -70,7 +71,7 @@ static json_t *stats_of(const struct exchange *x, const struct served *s) {
   for (int v = 0; v < VARIANT_COUNT; v++)
     json_object_set_new(forms, variant_name((enum variant)v), form_of(&s->forms[v]));
   json_object_set_new(stats, "forms", forms);
-  json_object_set_new(stats, "state_reason", json_string(s->state_reason));
+  json_object_set_new(stats, "state_reason", json_text(s->state_reason));
   if (x->server) add_times(stats, x->server, s->name);
   json_object_set_new(stats, "rollout", rollout_state(s->rollout));
   return stats;

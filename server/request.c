@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "json_text.h"
 #include "keys.h"
 #include "routes.h"
 #include "server_metrics.h"
@@ -403,8 +404,9 @@ static void say(struct request *r, enum MHD_RequestTerminationCode code) {
   if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->status < 400) x->status = 499; // it left before the end
   request_count(s, x, seconds);
   if (!x->config->log_requests) return;
-  json_t *fields = json_pack("{s:s, s:s, s:s, s:i, s:f}", "id", x->id, "method", r->method, "path", r->path, "status",
-                             (int)x->status, "ms", seconds * 1e3);
+  // Method and path are the client's, whatever bytes they are.
+  json_t *fields = json_pack("{s:s, s:o, s:o, s:i, s:f}", "id", x->id, "method", json_text(r->method), "path",
+                             json_text(r->path), "status", (int)x->status, "ms", seconds * 1e3);
   if (fields && job) {
     json_object_set_new(fields, "model", json_string(job->served->name));
     if (job_variant(job)) json_object_set_new(fields, "variant", json_string(job_variant(job)));

@@ -174,6 +174,7 @@ static enum pare_status open_parts(struct server *s, struct pare_error *err) {
                                      .sink = {log_rollout, s},
                                      .runner_free = scheduler_runner_free,
                                      .opened = log_model,
+                                     .ready = server_metrics_ready,
                                      .context = s};
   s->models = models_new(&hooks);
   return s->models ? PARE_OK : error_no_memory(err);

@@ -54,7 +54,8 @@ enum family {
 static const struct metric_family families[] = {
     [REQUESTS] = {"pare_requests_total", "Requests answered, by status code.", METRIC_COUNTER, NULL, 0},
     [DURATION] = {"pare_request_duration_seconds", "From a request's header to its answer's last byte.", SECONDS},
-    [QUEUE_SECONDS] = {"pare_request_queue_seconds", "From a request's last byte until it is computed.", SECONDS},
+    [QUEUE_SECONDS] = {"pare_request_queue_seconds", "From when a text or stream was queued until it is computed.",
+                       SECONDS},
     [TOKENIZE] = {"pare_tokenize_seconds", "Text to token ids, of one request.", SECONDS},
     [INFERENCE] = {"pare_inference_seconds", "One pass over a batch.", SECONDS},
     [FIRST_TOKEN] = {"pare_time_to_first_token_seconds", "From a request's last byte to its first new token.", SECONDS},
@@ -157,13 +158,12 @@ static double cpu_seconds(void) {
 }
 
 void server_metrics_write(struct server *s, struct buf *out) {
-  struct metric *cpu = of(s->metrics, CPU, NULL, NULL);
   metric_set(of(s->metrics, QUEUE, NULL, NULL), (double)scheduler_queue(s->scheduler));
   metric_set(of(s->metrics, CACHE_BYTES, NULL, NULL), s->cache ? (double)cache_bytes(s->cache) : 0);
   metric_set(of(s->metrics, CONNECTIONS, NULL, NULL), (double)http_connections(s->http));
   metric_set(of(s->metrics, RSS, NULL, NULL), resident_bytes());
   metric_set(of(s->metrics, FDS, NULL, NULL), open_descriptors());
-  metric_add(cpu, cpu_seconds() - metric_value(cpu));
+  metric_raise(of(s->metrics, CPU, NULL, NULL), cpu_seconds());
   metrics_write(s->metrics, out);
 }
 
@@ -177,5 +177,8 @@ void server_metrics_model(struct server *s, const struct served *m) {
   for (size_t v = 0; v < VARIANT_COUNT; v++)
     if (m->forms[v].model)
       metric_set(of(s->metrics, LOAD_SECONDS, m->name, variant_name((enum variant)v)), m->forms[v].load_ms * 1e-3);
-  metric_set(of(s->metrics, READY, m->name, NULL), 1);
+}
+
+void server_metrics_ready(void *server, const char *name, bool ready) {
+  metric_set(of(((struct server *)server)->metrics, READY, name, NULL), ready);
 }

@@ -22,5 +22,7 @@ void server_metrics_write(struct server *s, struct buf *out);
 // At the start, and when a model was opened.
 void server_metrics_begin(struct server *s);
 void server_metrics_model(struct server *s, const struct served *m);
+// A hook of the models (models.h).
+void server_metrics_ready(void *server, const char *name, bool ready);
 
 #endif

@@ -58,6 +58,7 @@ ask 200 /v2/models/news-gpt2/generate_stream -N -d '{"text_input": "Oil prices",
 grep '^data: {' out | cut -c7- | jq -es "(map(.text_output) | add) == $text" >/dev/null || fail "$ran: $(head -c 500 out)"
 
 # ---- mistakes ----
+n=0
 ask 404 /v1/classify -d '{"model": "none", "input": "x"}'
 holds '.error.type == "not_found_error" and .error.param == "model" and .error.code == 404'
 ask 404 /models/none -d '{"inputs": "x"}'
@@ -66,6 +67,13 @@ ask 404 /v1/nowhere
 holds '.error.code == 404'
 ask 404 /nowhere
 holds '.error | type == "string"'
+for path in '/%ff%fe' '/models/%c3(' '/%e2%82'; do ask 404 "$path" -H "X-Request-Id: bytes$((n += 1))"; done
+holds '.error | type == "string"'
+logged '.event == "request" and .id == "bytes1" and .path == "/%FF%FE" and .method == "GET" and .status == 404'
+logged '.event == "request" and .id == "bytes2" and .path == "/models/%C3("'
+logged '.event == "request" and .id == "bytes3" and .path == "/%E2%82"'
+ask 415 /v1/classify -H "Content-Encoding: $(printf 'b\377r')" -d x
+holds '.error.message | contains("b%FFr")'
 ask 405 /v1/classify
 head_has 'Allow: POST'
 ask 405 /v2/health/live -d x
@@ -110,11 +118,14 @@ reused=$(jq .usage.prompt_tokens_details.cached_tokens out)
   fail "$ran: reused tokens are not counted"
 
 # ---- models come and go while requests run ----
+figure_is 'pare_model_ready{model="intent-linear"}' 1
 ask 200 /v2/repository/models/intent-linear/unload -d ''
+figure_is 'pare_model_ready{model="intent-linear"}' 0
 ask 404 /v1/classify -d '{"model": "intent-linear", "input": "x"}'
 ask 400 /v2/repository/models/intent-linear/unload -d ''
 ask 400 /v2/repository/models/never-heard/load -d ''
 ask 200 /v2/repository/models/intent-linear/load -d '{}'
+figure_is 'pare_model_ready{model="intent-linear"}' 1
 holds '.state == "READY"'
 ask 200 /v1/classify -d '{"model": "intent-linear", "input": "x"}'
 printf 'one\nanother text\nthe third\n' >texts.txt

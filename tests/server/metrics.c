@@ -133,6 +133,41 @@ static void same_labels_same_series(void **state) {
   assert_true(isnan(metric_quantile(NULL, 0.5)));
 }
 
+// More than the table has places: each is found again, by the text of its labels and no other.
+static void many_series(void **state) {
+  (void)state;
+  enum { MANY = 5000 };
+  struct metrics *m = metrics_new();
+  static struct metric *made[MANY];
+  char text[32];
+  const struct metric_label label = {"model", text}, joined[] = {{"a", "b"}, {"c", "d"}}, one[] = {{"a", "bc"}};
+  for (int i = 0; i < MANY; i++) {
+    snprintf(text, sizeof text, "m%d", i);
+    metric_add(made[i] = metrics_series(m, &requests, &label, 1), i);
+  }
+  for (int i = 0; i < MANY; i++) {
+    snprintf(text, sizeof text, "m%d", i);
+    assert_ptr_equal(metrics_series(m, &requests, &label, 1), made[i]);
+    about(metric_value(made[i]), i, 0);
+  }
+  assert_ptr_not_equal(metrics_series(m, &requests, joined, 2), metrics_series(m, &requests, joined, 1));
+  assert_ptr_not_equal(metrics_series(m, &requests, one, 1), metrics_series(m, &requests, joined, 1));
+  metrics_free(m);
+}
+
+static void raised(void **state) {
+  (void)state;
+  struct metrics *m = metrics_new();
+  struct metric *c = metrics_series(m, &requests, NULL, 0);
+  metric_raise(c, 2.5);
+  metric_raise(c, 1); // read earlier, told later
+  about(metric_value(c), 2.5, 0);
+  metric_raise(c, 3);
+  about(metric_value(c), 3, 0);
+  metric_raise(NULL, 1);
+  metrics_free(m);
+}
+
 static void sums_over_series(void **state) {
   (void)state;
   struct metrics *m = metrics_new();
@@ -225,7 +260,8 @@ int main(void) {
       cmocka_unit_test(text_format),      cmocka_unit_test(numbers),
       cmocka_unit_test(escapes),          cmocka_unit_test(same_labels_same_series),
       cmocka_unit_test(sums_over_series), cmocka_unit_test(quantiles),
-      cmocka_unit_test(threads),
+      cmocka_unit_test(threads),          cmocka_unit_test(many_series),
+      cmocka_unit_test(raised),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
