@@ -1,6 +1,6 @@
 // pare_serving.h - what a program that answers many clients needs beside pare.h: the steps of an answer apart, so that
 // texts are read by one thread while another computes a batch of what is ready; and generation stream by stream. The
-// rules of pare.h hold: status codes, ownership, threads.
+// rules of pare.h hold: status codes, ownership, threads. A model outlives its sessions and its generators.
 #ifndef PARE_SERVING_H
 #define PARE_SERVING_H
 
@@ -19,7 +19,9 @@ PARE_API size_t pare_model_type_count(const pare_model *model);
 // Sequences that the answer to one text takes: one, or with candidate labels one for each. options may be NULL.
 PARE_API size_t pare_classify_sequence_count(const pare_model *model, const struct pare_classify_options *options);
 // The ids of those sequences, as pare_classify reads the text. tokens (sequence count): zeroed before their first use,
-// reused, each to be given to pare_tokens_free. Errors as pare_classify's.
+// reused, each to be given to pare_tokens_free. Errors as pare_classify's. Another model of the same tokenizer (a
+// quantized form) may compute them if they fit it, its vocabulary, token types and pare_model_max_tokens: ids that do
+// not are PARE_DATA from pare_session_logits, which then has computed none of its sequences.
 PARE_API enum pare_status pare_classify_tokenize(const pare_model *model, const struct pare_text *text,
                                                  const struct pare_classify_options *options,
                                                  struct pare_tokens *tokens, struct pare_error *err);
@@ -30,7 +32,9 @@ PARE_API enum pare_status pare_classify_scores(const pare_model *model, const st
 
 // ---- embeddings -----------------------------------------------------------------------------------------------------
 // How sentence-transformers' 1_Pooling/config.json beside the model at path says that a text's vector comes from its
-// tokens'; the mean without that file. It reads the file: ask once.
+// tokens'; the mean without that file, and where it names another way (lasttoken, mean_sqrt_len_tokens,
+// weightedmean_tokens), which is not computed here: look into the file if the model may be such a one. It reads the
+// file: ask once.
 enum pare_pooling { PARE_POOLING_MEAN, PARE_POOLING_FIRST, PARE_POOLING_MAX };
 PARE_API enum pare_pooling pare_pooling_of(const char *path);
 // One vector of output width for a text, from pare_session_logits' rows (tokens, output width) of an encoder
@@ -41,6 +45,17 @@ PARE_API void pare_embed_pool(const pare_model *model, enum pare_pooling pooling
 // ---- generation, stream by stream -----------------------------------------------------------------------------------
 // Continuous batching: prompts come and go between steps, and a step advances all that are there. A stream's answer is
 // the same bits whatever the others do. Language models only. A generator belongs to one thread at a time.
+//
+//   struct pare_prompt prompt = {.ids = tokens.ids, .len = tokens.len, .options = {.max_tokens = 32}};
+//   size_t stream, live = 1, sent = 0;
+//   if (pare_generator_start(g, &prompt, &stream, &err)) return complain(&err);
+//   for (struct pare_stream s = {0}; !s.done; sent = s.settled) {
+//     if (pare_generator_step(g, &live, &err)) break; // others may be started and ended between two steps
+//     s = pare_generator_state(g, stream);
+//     if (s.status) break; // the logits were not numbers; what was sent of the text stands
+//     fwrite(s.text + sent, 1, s.settled - sent, stdout);
+//   }
+//   pare_generator_end(g, stream);
 typedef struct pare_generator pare_generator;
 
 struct pare_generator_options {
@@ -71,6 +86,7 @@ struct pare_prompt {
 PARE_API enum pare_status pare_generator_start(pare_generator *g, const struct pare_prompt *prompt, size_t *stream,
                                                struct pare_error *err);
 // One step of all streams that are not done: *live of them will go on. It fails only as a whole (PARE_BUG: no memory).
+// After a failure the streams are half way through a step: only pare_generator_end and pare_generator_close may follow.
 PARE_API enum pare_status pare_generator_step(pare_generator *g, size_t *live, struct pare_error *err);
 
 struct pare_logprob {

@@ -8,6 +8,7 @@ quantized news-gpt2 news
 cp -r files/news/quantized files/twin
 quantized wiki-title-bart titles
 cp -r files/titles/quantized files/title_twin
+quantized sentiment-linear-f32 linear
 # One logit is not a number: an id that no prompt here has.
 cp -r files/news files/column
 poke files/column/quantized/model.safetensors transformer.wte.weight_scale 32000 4
@@ -44,6 +45,7 @@ models:
   - {name: column, path: column}
   - {name: title_column, path: title_column}
   - nli-minilm
+  - {name: linear, path: linear, rollout: {mode: original, shadow: {share: 1}}}
   - {name: short, path: short, quantized: '$project/models/agnews-gpt2', rollout: {mode: original}}
 END
 serve -c files/pare.yaml
@@ -112,7 +114,17 @@ ran='texts together'
 [ "$(cat status1 status2 status3)" = 200400200 ] || fail "$ran: $(cat status1 status2 status3)"
 holds '.error.message | contains("expected 1 to 8 tokens, found 11")' said2
 holds '.data[0].label == "Business"' said1
+
+# ---- the end, while answers are still offered to the shadow ----
+asking=()
+for i in 1 2 3; do
+  while curl -sS --max-time 10 -o "said$i" -d '{"model": "linear", "input": "a great film"}' "$at/v1/classify" 2>"curl_err$i"; do :; done &
+  asking+=($!)
+done
+until [ -s said1 ] && [ -s said2 ] && [ -s said3 ]; do sleep 0.02; done
 stop
+wait "${asking[@]}"
+! grep -A20 'ERROR: .*Sanitizer' log || fail 'stop: not clean'
 
 rm -r files/*
 nothing_left
