@@ -10,18 +10,7 @@ struct job *classifying_job(struct fields *f, struct served *s, const char *key)
     exchange_fail(f->x, 400, "model", "model: expected one that classifies, found '%.200s', which does not", s->name);
     f->ok = false;
   }
-  size_t count = 0;
-  struct pare_text *texts = f->ok ? fields_texts(f, key, f->x->config->limits.texts, &count) : NULL;
-  struct job *job = texts ? job_new(s, JOB_CLASSIFY, count) : NULL;
-  bool fine = job != NULL;
-  for (size_t i = 0; fine && i < count; i++) fine = inputs_put_text(&texts[i], job, &job->items[i]);
-  if (texts && !fine) {
-    inputs_no_memory(f);
-    job_free(job);
-    job = NULL;
-  }
-  free(texts);
-  return job;
+  return f->ok ? inputs_texts_job(f, s, key, JOB_CLASSIFY, 1) : NULL;
 }
 
 // ---- candidate labels ---------------------------------------------------------------------------------------------

@@ -207,21 +207,33 @@ static enum pare_status resolve(struct config_loading *l, struct serve_model_con
   return PARE_OK;
 }
 
+static enum pare_status needs(const struct config_loading *l, const struct serve_model_config *m, size_t entry,
+                              const char *key, const char *what, const char *found) {
+  char own[96];
+  snprintf(own, sizeof own, "models.%zu.%s", entry, key);
+  if (json_object_get(l->tree.lines, own)) key = own;
+  return error_set(l->err, PARE_DATA, "%s:%d: %s: expected %s beside it, found %s for model %s", l->file,
+                   yaml_tree_line(&l->tree, key), key, what, found, m->name);
+}
+
 // A limit that nothing is measured for would never be broken, and nobody would know.
 static enum pare_status check_shadow(const struct config_loading *l, const struct serve_model_config *m, size_t entry) {
   const struct rollout_config *r = &m->rollout;
   if (!m->use_quantization || r->shadow_share > 0) return PARE_OK;
-  const char *needs = NULL;
-  if (r->min_agreement > 0) needs = "rollout.limits.agreement";
-  if (r->max_confidence_shift > 0) needs = "rollout.limits.confidence_shift";
-  if (r->promote) needs = "rollout.promote";
-  if (!needs) return PARE_OK;
-  char own[96];
-  snprintf(own, sizeof own, "models.%zu.%s", entry, needs);
-  const char *key = json_object_get(l->tree.lines, own) ? own : needs;
-  return error_set(l->err, PARE_DATA,
-                   "%s:%d: %s: expected rollout.shadow.share above 0 beside it, found 0 for model %s", l->file,
-                   yaml_tree_line(&l->tree, key), key, m->name);
+  const char *key = NULL;
+  if (r->min_agreement > 0) key = "rollout.limits.agreement";
+  if (r->max_confidence_shift > 0) key = "rollout.limits.confidence_shift";
+  if (r->promote) key = "rollout.promote";
+  return key ? needs(l, m, entry, key, "rollout.shadow.share above 0", "0") : PARE_OK;
+}
+
+// Nor would anything be met without a limit: it would wait for ever.
+static enum pare_status check_promote(const struct config_loading *l, const struct serve_model_config *m,
+                                      size_t entry) {
+  const struct rollout_config *r = &m->rollout;
+  bool limited = r->min_agreement > 0 || r->max_confidence_shift > 0 || r->max_error_rate > 0 || r->p95_ms > 0;
+  if (!m->use_quantization || !r->promote || limited) return PARE_OK;
+  return needs(l, m, entry, "rollout.promote", "a limit above 0 in rollout.limits", "none");
 }
 
 static enum pare_status finish_models(struct config_loading *l) {
@@ -230,6 +242,7 @@ static enum pare_status finish_models(struct config_loading *l) {
   for (size_t i = 0; !status && i < c->model_count; i++) {
     status = resolve(l, &c->models[i], &l->origins[i]);
     if (!status && l->file) status = check_shadow(l, &c->models[i], l->origins[i].entry);
+    if (!status && l->file) status = check_promote(l, &c->models[i], l->origins[i].entry);
     if (!c->models[i].use_quantization) c->models[i].rollout.mode = ROLLOUT_ORIGINAL;
   }
   if (status || c->model_count) return status;

@@ -27,6 +27,7 @@ struct rollout_config {
   bool promote;                // the original answers (mode original, shadow on) until the limits are met for sure
 };
 
+enum { SERVE_NAME_CAP = 65 }; // of a model, with the NUL
 struct serve_model_config {
   char *name, *path; // path: as pare_model_open takes it
   char *quantized;   // where the quantized form is; NULL: PATH/quantized

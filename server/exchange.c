@@ -103,8 +103,7 @@ struct served *exchange_model(struct exchange *x, const char *name) {
 void exchange_submit(struct exchange *x, struct job *job, const struct answer *answer) {
   x->job = job;
   x->answer = answer;
-  job->json =
-      x->json; // a shadow may read the texts when the exchange is gone; one owner, since others read without a lock
+  json_decref(x->json);
   x->json = NULL;
 }
 

@@ -39,7 +39,7 @@ struct answer {
 struct exchange {
   const struct route *route;
   char *params[EXCHANGE_PARAMS];
-  const char *body;
+  const char *body; // for the handler alone
   size_t body_len;
   char id[72]; // request id: the client's own, if it is harmless
   struct models *models;
@@ -80,7 +80,8 @@ void exchange_header_set(struct exchange *x, const char *name, const char *forma
     __attribute__((format(printf, 3, 4)));
 // Finds the model and holds it: 404 when there is none of that name. NULL: answered.
 struct served *exchange_model(struct exchange *x, const char *name);
-// Hands the job over; it is the exchange's from now on.
+// Hands the job over; it is the exchange's from now on. The parsed body goes: the job has copies of what it needs, as
+// it may wait for long and outlive the request.
 void exchange_submit(struct exchange *x, struct job *job, const struct answer *answer);
 // Has `work` called on a thread where it may take its time (opening a model); it answers.
 void exchange_later(struct exchange *x, void (*work)(struct exchange *x));

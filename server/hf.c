@@ -41,31 +41,6 @@ static struct job *classification(struct fields *f, struct fields *p, struct ser
   return job;
 }
 
-// ---- texts ---------------------------------------------------------------------------------------------------------
-
-// A job of the texts at "inputs", each answered `times` times.
-static struct job *texts_job(struct fields *f, struct served *s, enum job_op op, size_t times) {
-  size_t count = 0, limit = f->x->config->limits.texts / times;
-  struct pare_text *texts = limit ? fields_texts(f, "inputs", limit, &count) : NULL;
-  if (!limit) fields_fail(f, "inputs", "fewer answers in one request");
-  struct job *job = texts ? job_new(s, op, count * times) : NULL;
-  bool fine = job != NULL;
-  for (size_t i = 0; fine && i < count * times; i++) {
-    if (i % times) {
-      job->items[i] = job->items[i - 1];
-    } else {
-      fine = inputs_put_text(&texts[i / times], job, &job->items[i]);
-    }
-  }
-  if (texts && !fine) {
-    inputs_no_memory(f);
-    job_free(job);
-    job = NULL;
-  }
-  free(texts);
-  return job;
-}
-
 // ---- generation ----------------------------------------------------------------------------------------------------
 
 // Greedy unless something was said that only drawing can do.
@@ -86,7 +61,7 @@ static struct job *continuation(struct fields *f, struct fields *p, struct serve
   size_t most = f->x->config->limits.max_tokens, usual = DEFAULT_TOKENS < most ? DEFAULT_TOKENS : most;
   h->times = fields_size(p, "num_return_sequences", 1, 1, ANSWERS_MAX);
   h->prompt = fields_flag(p, "return_full_text", true);
-  struct job *job = p->ok ? texts_job(f, s, JOB_GENERATE, h->times) : NULL;
+  struct job *job = p->ok ? inputs_texts_job(f, s, "inputs", JOB_GENERATE, h->times) : NULL;
   if (!job) return NULL;
   struct pare_generate_options *o = &job->generate;
   o->max_tokens = fields_size(p, "max_new_tokens", usual, 1, most);
@@ -125,7 +100,7 @@ static void read_lengths(struct fields *p, size_t most, struct pare_generate_opt
 
 static struct job *summary(struct fields *f, struct fields *p, struct served *s, struct hf *h) {
   h->times = 1;
-  struct job *job = texts_job(f, s, JOB_GENERATE, 1);
+  struct job *job = inputs_texts_job(f, s, "inputs", JOB_GENERATE, 1);
   if (!job) return NULL;
   struct pare_generate_options *o = &job->generate;
   size_t most = f->x->config->limits.max_tokens;
@@ -170,7 +145,7 @@ static struct job *similarities(struct fields *f, struct served *s) {
 static struct job *vectors(struct fields *f, struct served *s, struct hf *h) {
   h->similarity = json_is_object(fields_any(f, "inputs"));
   if (h->similarity) return similarities(f, s);
-  struct job *job = texts_job(f, s, JOB_EMBED, 1);
+  struct job *job = inputs_texts_job(f, s, "inputs", JOB_EMBED, 1);
   if (job) job->raw = !fields_flag(f, "normalize", true);
   return job;
 }

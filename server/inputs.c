@@ -80,6 +80,28 @@ bool inputs_put(const struct inputs *in, size_t i, struct job *job, struct job_i
   return true;
 }
 
+struct job *inputs_texts_job(struct fields *f, struct served *s, const char *key, enum job_op op, size_t times) {
+  size_t count = 0, limit = f->x->config->limits.texts / times;
+  struct pare_text *texts = limit ? fields_texts(f, key, limit, &count) : NULL;
+  if (!limit) fields_fail(f, key, "fewer answers in one request");
+  struct job *job = texts ? job_new(s, op, count * times) : NULL;
+  bool fine = job != NULL;
+  for (size_t i = 0; fine && i < count * times; i++) {
+    if (i % times) {
+      job->items[i] = job->items[i - 1];
+    } else {
+      fine = inputs_put_text(&texts[i / times], job, &job->items[i]);
+    }
+  }
+  if (texts && !fine) {
+    inputs_no_memory(f);
+    job_free(job);
+    job = NULL;
+  }
+  free(texts);
+  return job;
+}
+
 // ---- options ------------------------------------------------------------------------------------------------------
 
 void inputs_sampling(struct fields *f, double temperature, struct pare_generate_options *out) {

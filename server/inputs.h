@@ -18,6 +18,8 @@ bool inputs_of_body(struct fields *f, const char *key, const struct served *s, s
 bool inputs_put(const struct inputs *in, size_t i, struct job *job, struct job_item *item);
 // The same for a text that was read by fields_texts.
 bool inputs_put_text(const struct pare_text *text, struct job *job, struct job_item *item);
+// A job of the texts at `key`, each answered `times` times. NULL: answered.
+struct job *inputs_texts_job(struct fields *f, struct served *s, const char *key, enum job_op op, size_t times);
 
 // temperature, top_p, top_k, min_p, repetition_penalty. A top_p of 0 leaves the likeliest token alone: greedy.
 void inputs_sampling(struct fields *f, double temperature, struct pare_generate_options *out);

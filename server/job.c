@@ -62,7 +62,6 @@ void job_free(struct job *job) {
     next = b->next;
     free(b);
   }
-  json_decref(job->json);
   served_release(job->served);
   pthread_mutex_destroy(&job->lock);
   free(job);

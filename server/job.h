@@ -18,7 +18,7 @@ enum job_op { JOB_CLASSIFY, JOB_EMBED, JOB_GENERATE };
 
 // One text, and its answer.
 struct job_item {
-  // Asked: a text, or ids that are used as given.
+  // Asked: a text, or ids that are used as given; both from job_alloc.
   struct pare_text text;
   const uint32_t *ids;
   const uint8_t *types; // NULL: all 0
@@ -82,7 +82,6 @@ struct job {
   struct form *form; // whose model answers
   atomic_size_t holds;
   struct unit *plan; // the scheduler's: what has to be computed
-  json_t *json;      // what texts point into
   struct job_block *blocks;
 };
 

@@ -11,7 +11,8 @@
 
 struct making {
   struct server *s;
-  char *name, *place;
+  const struct serve_model_config *config; // held
+  char *place;
 };
 
 // Where the quantized form is looked for; to be freed. NULL: no memory.
@@ -25,15 +26,27 @@ static char *place_of(const struct serve_model_config *c) {
 }
 
 static void making_free(struct making *m) {
-  free(m->name);
+  models_config_release(m->config);
   free(m->place);
   free(m);
+}
+
+// Nobody waits for it any more: the server ends, or the model was unloaded, or is another by now.
+static bool obsolete(const struct making *m) {
+  struct served *now = models_find(m->s->models, m->config->name);
+  bool same = now && now->config == m->config;
+  served_release(now);
+  return !same || atomic_load(&m->s->draining);
 }
 
 static void make(void *context) {
   struct making *m = context;
   struct server *s = m->s;
-  const struct serve_model_config *c = models_config(s->models, m->name);
+  const struct serve_model_config *c = m->config;
+  if (obsolete(m)) {
+    making_free(m);
+    return;
+  }
   struct pare_error err = {0};
   pare_record *record = NULL;
   uint64_t start = clock_ns();
@@ -41,8 +54,8 @@ static void make(void *context) {
   enum pare_status status = pare_quantize(s->engine, c->path, m->place, &options, &record, &err);
   pare_record_close(record);
   if (status == PARE_REFUSED) error_set(&err, PARE_REFUSED, "%s: %s is not smaller", c->path, c->scheme);
-  if (!status) status = models_load(s->models, c, &err);
-  json_t *fields = json_pack("{s:s, s:s, s:s, s:f}", "model", m->name, "scheme", c->scheme, "path", m->place, "seconds",
+  if (!status && !obsolete(m)) status = models_load(s->models, c, &err);
+  json_t *fields = json_pack("{s:s, s:s, s:s, s:f}", "model", c->name, "scheme", c->scheme, "path", m->place, "seconds",
                              (double)(clock_ns() - start) * 1e-9);
   if (fields && status) json_object_set_new(fields, "error", json_string(err.text));
   log_event(s->log, status ? "error" : "info", "quantize", fields);
@@ -56,8 +69,8 @@ void make_quantized(struct server *s, const struct serve_config *c) {
     if (!model->scheme || !model->use_quantization) continue;
     struct making *m = calloc(1, sizeof *m);
     if (!m) return;
-    *m = (struct making){.s = s, .name = strdup(model->name), .place = place_of(model)};
-    bool wanted = m->name && m->place && lstat(m->place, &there) != 0;
+    *m = (struct making){.s = s, .config = models_config(s->models, model->name), .place = place_of(model)};
+    bool wanted = m->config && m->place && lstat(m->place, &there) != 0;
     if (!wanted || background_run(s->workshop, make, m)) making_free(m);
   }
 }

@@ -1,5 +1,5 @@
 // models.c - see models.h. The list is looked at under a lock and held by reference counts, so that swapping an entry
-// waits for nobody. Configurations are kept until the end: a name that was unloaded may be loaded again.
+// waits for nobody. The last configuration of a name is kept: one that was unloaded may be loaded again.
 #include "models.h"
 
 #include <stdio.h>
@@ -10,11 +10,18 @@
 #include "base/error.h"
 #include "shrunk.h"
 
+// One configuration; who is opened under it and the name it is the last of hold it.
 struct kept_config {
-  struct serve_model_config config;
-  unsigned load; // of this name, from 1
-  struct pare_error error;
-  struct kept_config *next;
+  struct serve_model_config config; // first: served.config points here
+  atomic_size_t references;
+};
+
+// A name that is or was here.
+struct known {
+  struct kept_config *config; // of its last load
+  unsigned loads;
+  struct pare_error error; // of its last load
+  struct known *next;
 };
 
 struct models {
@@ -22,17 +29,23 @@ struct models {
   pthread_mutex_t lock;
   struct served **list;
   size_t count;
-  struct kept_config *configs; // the newest first
+  struct known *known; // the oldest first
 };
 
 // ---- configurations -----------------------------------------------------------------------------------------------
 
-static void config_free(struct kept_config *k) {
+static void config_release(struct kept_config *k) {
+  if (!k || atomic_fetch_sub(&k->references, 1) != 1) return;
   free(k->config.name);
   free(k->config.path);
   free(k->config.quantized);
   free(k->config.scheme);
   free(k);
+}
+
+static struct kept_config *config_hold(struct kept_config *k) {
+  atomic_fetch_add_explicit(&k->references, 1, memory_order_relaxed);
+  return k;
 }
 
 static char *copy(const char *text, bool *ok) {
@@ -41,57 +54,89 @@ static char *copy(const char *text, bool *ok) {
   return out;
 }
 
-static struct kept_config *newest(const struct models *m, const char *name) {
-  struct kept_config *k = m->configs;
-  while (k && strcmp(k->config.name, name)) k = k->next;
-  return k;
-}
-
-static struct kept_config *keep_config(struct models *m, const struct serve_model_config *from) {
+static struct kept_config *config_copy(const struct serve_model_config *from) {
   struct kept_config *k = calloc(1, sizeof *k);
   if (!k) return NULL;
   bool ok = true;
+  atomic_init(&k->references, 1);
   k->config = *from;
   k->config.name = copy(from->name, &ok);
   k->config.path = copy(from->path, &ok);
   k->config.quantized = copy(from->quantized, &ok);
   k->config.scheme = copy(from->scheme, &ok);
-  if (!ok) {
-    config_free(k);
-    return NULL;
-  }
-  pthread_mutex_lock(&m->lock);
-  const struct kept_config *before = newest(m, from->name);
-  k->load = before ? before->load + 1 : 1;
-  k->next = m->configs;
-  m->configs = k;
-  pthread_mutex_unlock(&m->lock);
+  if (ok) return k;
+  config_release(k);
+  return NULL;
+}
+
+static struct known *known_of(const struct models *m, const char *name) {
+  struct known *k = m->known;
+  while (k && strcmp(k->config->config.name, name)) k = k->next;
   return k;
+}
+
+bool models_knows(struct models *m, const char *name) {
+  pthread_mutex_lock(&m->lock);
+  bool found = known_of(m, name) != NULL;
+  pthread_mutex_unlock(&m->lock);
+  return found;
 }
 
 const struct serve_model_config *models_config(struct models *m, const char *name) {
   pthread_mutex_lock(&m->lock);
-  const struct kept_config *found = newest(m, name);
+  const struct known *k = known_of(m, name);
+  const struct kept_config *found = k ? config_hold(k->config) : NULL;
   pthread_mutex_unlock(&m->lock);
   return found ? &found->config : NULL;
 }
 
+void models_config_release(const struct serve_model_config *config) {
+  config_release((struct kept_config *)config);
+}
+
 size_t models_known(struct models *m, struct known_model **out) {
-  size_t n = 0, at;
+  size_t n = 0, at = 0;
   pthread_mutex_lock(&m->lock);
-  for (const struct kept_config *k = m->configs; k; k = k->next) n += k->load == 1;
+  for (const struct known *k = m->known; k; k = k->next) n++;
   *out = n ? calloc(n, sizeof **out) : NULL;
-  if (!*out) n = 0;
-  at = n;
-  for (const struct kept_config *k = m->configs; k && at; k = k->next) {
-    if (k->load != 1) continue;
-    const struct kept_config *last = newest(m, k->config.name);
-    struct known_model *known = &(*out)[--at];
-    known->config = &last->config;
-    snprintf(known->error, sizeof known->error, "%s", last->error.text);
+  for (const struct known *k = m->known; k && *out; k = k->next, at++) {
+    struct known_model *entry = &(*out)[at];
+    snprintf(entry->name, sizeof entry->name, "%s", k->config->config.name);
+    snprintf(entry->error, sizeof entry->error, "%s", k->error.text);
   }
   pthread_mutex_unlock(&m->lock);
-  return n;
+  return at;
+}
+
+// A load of config begins, the `*number`th of its name. Held for the caller; NULL: no memory.
+static struct kept_config *begin_load(struct models *m, const struct serve_model_config *config, unsigned *number) {
+  pthread_mutex_lock(&m->lock);
+  struct known *k = known_of(m, config->name);
+  // A model that is loaded again as it was configured has its configuration already.
+  struct kept_config *kept = k && &k->config->config == config ? config_hold(k->config) : config_copy(config);
+  if (kept && !k && (k = calloc(1, sizeof *k))) {
+    struct known **end = &m->known;
+    while (*end) end = &(*end)->next;
+    *end = k;
+  }
+  if (kept && k) {
+    config_release(k->config);
+    k->config = config_hold(kept);
+    k->error = (struct pare_error){0};
+    *number = ++k->loads;
+  } else {
+    config_release(kept);
+    kept = NULL;
+  }
+  pthread_mutex_unlock(&m->lock);
+  return kept;
+}
+
+static void load_failed(struct models *m, const char *name, unsigned number, const struct pare_error *why) {
+  pthread_mutex_lock(&m->lock);
+  struct known *k = known_of(m, name);
+  if (k->loads == number) k->error = *why;
+  pthread_mutex_unlock(&m->lock);
 }
 
 // ---- one entry ----------------------------------------------------------------------------------------------------
@@ -113,6 +158,7 @@ static void served_free(struct served *s) {
   }
   rollout_free(s->rollout);
   pthread_mutex_destroy(&s->opening);
+  models_config_release(s->config);
   free(s->name);
   free(s);
 }
@@ -165,7 +211,7 @@ static enum pare_status open_first(struct served *s, struct pare_error *err) {
     snprintf(s->state_reason, sizeof s->state_reason, "%s", used.reason);
   } else if (!used.quantized && c->use_quantization) {
     q->failed = true;
-    error_set(&q->error, PARE_NOFILE, "%s has no quantized form", c->path);
+    error_set(&q->error, PARE_NOFILE, "%s has no quantized form", c->name); // the path is not for who may only ask
   }
   s->has_quantized = used.quantized;
   return PARE_OK;
@@ -176,14 +222,14 @@ static bool needs_original(const struct served *s) {
   return s->config->keep_original || r->mode != ROLLOUT_QUANTIZED || r->shadow_share > 0 || s->linear;
 }
 
-static enum pare_status served_open(struct models *m, const struct serve_model_config *config, struct served **out,
+static enum pare_status served_open(struct models *m, struct kept_config *kept, struct served **out,
                                     struct pare_error *err) {
   *out = NULL;
   struct served *s = calloc(1, sizeof *s);
   if (!s) return error_no_memory(err);
   pthread_mutex_init(&s->opening, NULL);
   s->models = m;
-  s->config = config;
+  const struct serve_model_config *config = s->config = &config_hold(kept)->config;
   s->name = strdup(config->name);
   atomic_init(&s->references, 1);
   enum pare_status status = s->name ? open_first(s, err) : error_no_memory(err);
@@ -255,9 +301,10 @@ struct models *models_new(const struct models_hooks *hooks) {
 void models_free(struct models *m) {
   if (!m) return;
   for (size_t i = 0; i < m->count; i++) served_release(m->list[i]);
-  for (struct kept_config *k = m->configs, *next; k; k = next) {
+  for (struct known *k = m->known, *next; k; k = next) {
     next = k->next;
-    config_free(k);
+    config_release(k->config);
+    free(k);
   }
   pthread_mutex_destroy(&m->lock);
   free(m->list);
@@ -276,20 +323,20 @@ static void tell_ready(const struct models *m, const char *name, bool ready) {
 
 enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
   struct served *s, *old = NULL;
-  struct kept_config *kept = keep_config(m, config);
+  unsigned number;
+  struct kept_config *kept = begin_load(m, config, &number);
   if (!kept) return error_no_memory(err);
   struct pare_error why = {0};
-  enum pare_status status = served_open(m, &kept->config, &s, &why);
+  enum pare_status status = served_open(m, kept, &s, &why);
+  if (status) load_failed(m, kept->config.name, number, &why);
+  config_release(kept);
   if (status) {
-    pthread_mutex_lock(&m->lock);
-    kept->error = why;
-    pthread_mutex_unlock(&m->lock);
     if (err) *err = why;
     return status;
   }
   if (m->hooks.opened) m->hooks.opened(m->hooks.context, s);
   pthread_mutex_lock(&m->lock);
-  s->version = kept->load;
+  s->version = number;
   size_t i = place_of(m, s->name);
   if (i < m->count) {
     old = m->list[i];

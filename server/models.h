@@ -24,7 +24,7 @@ struct form {
 
 struct served {
   char *name;
-  const struct serve_model_config *config; // it was opened under
+  const struct serve_model_config *config; // it was opened under; a reference
   atomic_size_t references;
   struct form forms[VARIANT_COUNT];
   struct rollout *rollout;
@@ -64,16 +64,20 @@ struct models *models_new(const struct models_hooks *hooks); // NULL: no memory
 void models_free(struct models *m);                          // releases every entry; accepts NULL
 
 // Opens the model and puts it at its name, in place of an earlier one, which those who hold it finish with.
-// The quantized form that cannot be used costs only a fallback, said in state_reason. config is copied.
+// The quantized form that cannot be used costs only a fallback, said in state_reason. config is copied,
+// unless it is what models_config returned.
 enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err);
 // Takes the entry of that name away. PARE_NOFILE: there is none.
 enum pare_status models_unload(struct models *m, const char *name, struct pare_error *err);
-// The configuration of a name that is or was here, a pointer that holds until models_free; NULL: never heard of.
+// Whether a name is or was here.
+bool models_knows(struct models *m, const char *name);
+// The configuration of a name that is or was here, as of its last load; to be given back. NULL: never heard of.
 const struct serve_model_config *models_config(struct models *m, const char *name);
+void models_config_release(const struct serve_model_config *config); // accepts NULL
 // Every name that is or was here, the oldest first; *out to be freed with free(). 0 and NULL: none.
 struct known_model {
-  const struct serve_model_config *config; // as models_config
-  char error[512];                         // of its last load; "" when that went well
+  char name[SERVE_NAME_CAP];
+  char error[512]; // of its last load; "" when that went well
 };
 size_t models_known(struct models *m, struct known_model **out);
 // Opens the form unless it is open. One caller at a time does the work, others wait for it.

@@ -56,7 +56,7 @@ static void ready(struct exchange *x) {
 
 static void model_ready(struct exchange *x) {
   struct served *s = models_find(x->models, x->params[0]);
-  if (!s && models_config(x->models, x->params[0])) {
+  if (!s && models_knows(x->models, x->params[0])) {
     exchange_fail(x, 503, "model", "the model '%.200s' is not loaded", x->params[0]);
     return;
   }

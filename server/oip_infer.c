@@ -20,7 +20,7 @@ struct wanted {
   size_t classes; // above 0: so many of the highest as "value:index:label"
 };
 struct infer {
-  const char *id; // the client's; NULL: none
+  const char *id; // the client's, from job_alloc; NULL: none
   struct wanted wanted[OUT_COUNT];
   size_t count;
 };
@@ -361,7 +361,9 @@ static bool fill(struct exchange *x, const struct oip_inputs *inputs, struct job
   struct fields p = fields_below(&f, "parameters");
   struct infer *infer = job_alloc(job, sizeof *infer);
   if (!infer) return out_of_memory(x);
-  infer->id = fields_text(&f, "id", NULL);
+  const char *id = fields_text(&f, "id", NULL);
+  infer->id = id ? job_strdup(job, id, strlen(id)) : NULL;
+  if (id && !infer->id) return out_of_memory(x);
   x->state = infer;
   read_deadline(&p, job);
   job->raw = !fields_flag(&p, "normalize", true);

@@ -13,9 +13,9 @@ static struct fields body_of(struct exchange *x) {
 }
 
 static json_t *entry_of(struct exchange *x, const struct known_model *known) {
-  struct served *s = models_find(x->models, known->config->name);
+  struct served *s = models_find(x->models, known->name);
   const char *why = known->error[0] ? known->error : s ? "" : "unloaded";
-  json_t *entry = json_pack("{s:s, s:o, s:s, s:s}", "name", known->config->name, "version",
+  json_t *entry = json_pack("{s:s, s:o, s:s, s:s}", "name", known->name, "version",
                             s ? oip_version(s) : json_string(""), "state", s ? "READY" : "UNAVAILABLE", "reason", why);
   served_release(s);
   return entry;
@@ -50,7 +50,9 @@ static void fail(struct exchange *x, const char *what, const struct pare_error *
 static void load(struct exchange *x) {
   const struct serve_model_config *config = models_config(x->models, x->params[0]);
   struct pare_error err = {0};
-  if (models_load(x->models, config, &err)) {
+  enum pare_status status = models_load(x->models, config, &err);
+  models_config_release(config);
+  if (status) {
     fail(x, "could not be loaded", &err);
     return;
   }
@@ -103,7 +105,7 @@ void oip_load(struct exchange *x) {
   struct fields p = fields_below(&f, "parameters");
   const char *variant = fields_text(&p, "variant", NULL);
   if (!f.ok || !p.ok || !refuse(&p)) return;
-  if (!models_config(x->models, x->params[0])) {
+  if (!models_knows(x->models, x->params[0])) {
     exchange_fail(x, 400, "model",
                   "the model '%.200s' is not configured; POST /v2/repository/index lists those that are", x->params[0]);
   } else if (!variant) {
@@ -117,7 +119,7 @@ void oip_load(struct exchange *x) {
   }
 }
 
-// Closing a model waits for who computes with it.
+// Closing a model takes its time; who computes with it holds it, and the last one to finish closes it.
 static void unload(struct exchange *x) {
   struct pare_error err = {0};
   if (models_unload(x->models, x->params[0], &err)) {

@@ -27,8 +27,10 @@ struct request {
   struct watched *watched;
   const char *path; // of the connection's memory
   const char *method;
-  struct buf body;
-  bool too_large, submitted, answered, streaming, stream_ended;
+  struct buf body;       // until the handler has read it
+  size_t counted;        // of shared->body_bytes
+  unsigned body_refused; // the status that says why it was not kept; 0: it is
+  bool submitted, answered, streaming, stream_ended;
   bool waiting; // suspended until there is more; with a job, under its lock
   struct cursor *cursors;
   size_t sent; // of x.out, streaming
@@ -314,28 +316,64 @@ static struct request *begin(struct http_shared *shared, struct MHD_Connection *
   return r;
 }
 
+static void drop_body(struct request *r) {
+  buf_free(&r->body);
+  r->body = (struct buf){0};
+  r->x.body = "";
+  r->x.body_len = 0;
+  atomic_fetch_sub(&r->shared->body_bytes, r->counted);
+  r->counted = 0;
+}
+
+// What all connections' bodies may hold together: far less than each its most. The first bytes of a body are always
+// taken, so that large ones, which somebody may send slowly, do not keep small ones out. False: no more.
+static bool count_body(struct request *r, size_t len) {
+  const size_t ALWAYS = 16384, LEAST = (size_t)128 << 20, most = 64 * r->x.config->limits.body_bytes;
+  size_t beyond = len > ALWAYS ? len - ALWAYS : 0, more = beyond - r->counted;
+  r->counted = beyond;
+  return !more || atomic_fetch_add(&r->shared->body_bytes, more) + more <= (most > LEAST ? most : LEAST);
+}
+
+// A body that is not kept is read to its end all the same: who sends it listens only then.
 static void take_body(struct request *r, const char *bytes, size_t len) {
-  if (r->too_large) return;
+  if (r->body_refused) return;
   if (len > r->x.config->limits.body_bytes - r->body.len) {
-    r->too_large = true;
-    buf_free(&r->body);
-    r->body = (struct buf){0};
-    return;
+    r->body_refused = 413;
+  } else if (!count_body(r, r->body.len + len)) {
+    r->body_refused = 503;
+  } else {
+    buf_add(&r->body, bytes, len);
+    if (r->body.failed) r->body_refused = 500;
   }
-  buf_add(&r->body, bytes, len);
+  if (r->body_refused) drop_body(r);
+}
+
+static void refuse_body(struct request *r) {
+  struct exchange *x = &r->x;
+  switch (r->body_refused) {
+    case 413:
+      exchange_fail(x, 413, NULL, "the body is too large: at most %zu bytes expected", x->config->limits.body_bytes);
+      break;
+    case 503:
+      exchange_header_set(x, "Retry-After", "1");
+      exchange_fail(x, 503, NULL, "too many large bodies are being sent; try again in 1 s");
+      break;
+    default: exchange_fail(x, 500, NULL, "out of memory");
+  }
 }
 
 // The whole request is here. True: the connection waits for the answer.
 static bool handle(struct request *r) {
   struct exchange *x = &r->x;
   // The sender's part is over; from now on only we can be slow.
-  if (r->too_large) {
-    exchange_fail(x, 413, NULL, "the body is too large: at most %zu bytes expected", r->x.config->limits.body_bytes);
+  if (r->body_refused) {
+    refuse_body(r);
     return false;
   }
   x->body = r->body.data ? r->body.data : "";
   x->body_len = r->body.len;
   x->route->handle(x);
+  drop_body(r); // what is needed of it was copied; a request may wait for long
   if (x->later && !x->status) {
     r->submitted = true;
     MHD_suspend_connection(r->connection);
@@ -436,7 +474,7 @@ void request_completed(void *cls, struct MHD_Connection *connection, void **cont
     if (!ours) scheduler_look(shared->server->scheduler);
   }
   exchange_free(&r->x);
-  buf_free(&r->body);
+  drop_body(r);
   free(r);
   atomic_fetch_sub(&shared->active, 1);
 }

@@ -12,7 +12,8 @@
 struct http_shared {
   struct server *server;
   struct watch *watch;
-  atomic_size_t active; // requests between their header and their end
+  atomic_size_t active;     // requests between their header and their end
+  atomic_size_t body_bytes; // of bodies that are held, beyond what each may always have
   atomic_uint_fast64_t ids;
   // Who asked last, and when it was not the one who had asked before.
   _Atomic(const struct watched *) last;

@@ -129,8 +129,7 @@ static void forget_observations(struct rollout *r) {
     metric_set(r->watched[i].gauge, LIMIT_UNDECIDED);
   }
   memset(r->forms, 0, sizeof r->forms);
-  memset(r->pair_total, 0, sizeof r->pair_total);
-  memset(r->pair_seconds, 0, sizeof r->pair_seconds);
+  memset(&r->pair_seconds, 0, sizeof r->pair_seconds);
   r->pairs = r->agreed = r->dropped = r->taken = 0;
   show_agreement(r);
 }
@@ -327,10 +326,7 @@ void rollout_observe_pair(struct rollout *r, const struct rollout_pair *pair) {
   r->agreed += pair->agree;
   if (!pair->agree) metric_add(r->shadow_disagreements, 1);
   metric_observe(r->shadow_delta, shift);
-  r->pair_total[VARIANT_ORIGINAL] += pair->original_seconds;
-  r->pair_total[VARIANT_QUANTIZED] += pair->quantized_seconds;
-  recent_add(&r->pair_seconds[VARIANT_ORIGINAL], pair->original_seconds);
-  recent_add(&r->pair_seconds[VARIANT_QUANTIZED], pair->quantized_seconds);
+  recent_add(&r->pair_seconds, pair->quantized_seconds);
   limit_add(&r->watched[LIMIT_AGREEMENT].limit, pair->agree);
   limit_add(&r->watched[LIMIT_CONFIDENCE].limit, shift);
   show_agreement(r);

@@ -66,9 +66,9 @@ void rollout_observe_pair(struct rollout *r, const struct rollout_pair *pair);
 void rollout_trip(struct rollout *r, enum rollout_reason reason, json_t *evidence);
 // By call: VARIANT_ORIGINAL is a rollback, VARIANT_QUANTIZED a promotion, which clears what was observed before.
 void rollout_set(struct rollout *r, enum variant v);
-// {model, scheme, active, mode, fallen_back, reason, since, requests{...}, shadow{pairs, agreement{value, low, high,
-// limit, met}, confidence_shift{...}, speedup{...}, dropped}, error_rate{...}, p95_ms{...}, events:[last 32]}: for
-// people and the page; docs/rollout.md has the fields. NULL: no memory.
+// {model, scheme, active, mode, fallen_back, reason, since, requests{...}, speedup, shadow{pairs, agreement{value, low,
+// high, limit, met}, confidence_shift{...}, dropped}, error_rate{...}, p95_ms{...}, events:[last 32]}: for people and
+// the page; docs/rollout.md has the fields. NULL: no memory.
 json_t *rollout_state(struct rollout *r);
 
 #endif

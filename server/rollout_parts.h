@@ -33,8 +33,7 @@ struct rollout {
   struct form_stats forms[VARIANT_COUNT];
   uint64_t pairs, agreed, dropped, taken;
   size_t pending;
-  double pair_total[VARIANT_COUNT]; // seconds
-  struct recent pair_seconds[VARIANT_COUNT];
+  struct recent pair_seconds; // the quantized form's
   uint64_t event_count;
   json_t *events; // array of the last EVENTS_KEPT
   struct metric *fallback[REASON_COUNT], *promotion[REASON_COUNT], *active[VARIANT_COUNT], *agreement[3];

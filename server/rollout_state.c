@@ -37,7 +37,7 @@ static json_t *original_beside(const struct rollout *r, size_t which) {
 
 static const struct recent *quantized_seconds(const struct rollout *r) {
   const struct recent *own = &r->forms[VARIANT_QUANTIZED].seconds;
-  return recent_count(own) ? own : &r->pair_seconds[VARIANT_QUANTIZED];
+  return recent_count(own) ? own : &r->pair_seconds;
 }
 
 json_t *rollout_evidence(const struct rollout *r, size_t which, const struct limit_reading *reading) {
@@ -109,15 +109,17 @@ static json_t *form_state(const struct form_stats *f) {
   return o;
 }
 
-// Over the pairs: both computed the same texts.
+// Median over median of requests that somebody waited for, while both forms answer: those are computed alike, and which
+// form one meets has nothing to do with its text. A pair's two times are not: the shadow's are an idle thread's.
 static json_t *speedup_state(const struct rollout *r) {
-  json_t *o = json_object();
-  double quantized = r->pair_total[VARIANT_QUANTIZED];
-  put(o, "value", number(quantized > 0 ? r->pair_total[VARIANT_ORIGINAL] / quantized : NAN));
-  for (enum variant v = 0; v < VARIANT_COUNT; v++)
-    put(o, v == VARIANT_ORIGINAL ? "original_p50_ms" : "quantized_p50_ms",
-        number(1e3 * recent_quantile(&r->pair_seconds[v], 0.5)));
-  return o;
+  bool enough = r->config.mode == ROLLOUT_AB && rollout_quantized_serves(r);
+  double p50[VARIANT_COUNT];
+  for (enum variant v = 0; v < VARIANT_COUNT; v++) {
+    const struct form_stats *f = &r->forms[v];
+    enough = enough && f->requests - f->failed >= r->config.min_samples;
+    p50[v] = recent_quantile(&f->seconds, 0.5);
+  }
+  return enough && p50[VARIANT_QUANTIZED] > 0 ? number(p50[VARIANT_ORIGINAL] / p50[VARIANT_QUANTIZED]) : json_null();
 }
 
 static json_t *shadow_state(const struct rollout *r) {
@@ -129,7 +131,6 @@ static json_t *shadow_state(const struct rollout *r) {
   put(o, "dropped", count(r->dropped));
   put(o, "agreement", limit_state(r, LIMIT_AGREEMENT));
   put(o, "confidence_shift", limit_state(r, LIMIT_CONFIDENCE));
-  put(o, "speedup", speedup_state(r));
   return o;
 }
 
@@ -147,6 +148,7 @@ json_t *rollout_state(struct rollout *r) {
   put(o, "since", r->since ? json_integer((json_int_t)r->since) : json_null());
   for (enum variant v = 0; v < VARIANT_COUNT; v++) put(requests, variant_name(v), form_state(&r->forms[v]));
   put(o, "requests", requests);
+  put(o, "speedup", speedup_state(r));
   put(o, "shadow", shadow_state(r));
   put(o, "error_rate", limit_state(r, LIMIT_ERRORS));
   put(o, "p95_ms", limit_state(r, LIMIT_P95));

@@ -28,7 +28,7 @@ enum scheduled {
   SCHEDULED_REFUSED // too much waits already: *retry_seconds
 };
 // Chooses the form that answers, looks into the cache, reads texts; answers there and then what takes microseconds.
-// x->id decides in an A/B test.
+// `key` decides in an A/B test.
 enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const char *key, unsigned *retry_seconds);
 // From now on hooks may be called for job->owner, before this returns too.
 void scheduler_push(struct job *job);

@@ -191,6 +191,8 @@ static void keys_of_the_shadow(void **state) {
       "models: [{name: b, rollout: {shadow: {share: 0}}}]\nrollout:\n  shadow: {share: 1}\n"
       "  limits: {confidence_shift: 0.1}\n",
       4, "rollout.limits.confidence_shift: expected rollout.shadow.share above 0 beside it, found 0 for model b");
+  refused("models: [a]\nrollout:\n  shadow: {share: 1}\n  limits: {error_rate: 0}\n  promote: true\n", 5,
+          "rollout.promote: expected a limit above 0 in rollout.limits beside it, found none for model a");
   loads("models: [a]\nuse_quantization: false\nrollout: {promote: true}\n", &c); // nothing is rolled out
   serve_config_free(&c);
 }

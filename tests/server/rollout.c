@@ -46,7 +46,7 @@ static void agreement_falls_back(void **state) {
   const json_t *shadow = json_object_get(s, "shadow");
   assert_int_equal(real(shadow, "pairs"), 300);
   assert_true(json_is_false(json_object_get(json_object_get(shadow, "agreement"), "met")));
-  assert_true(fabs(real(json_object_get(shadow, "speedup"), "value") - 2) < 1e-9);
+  assert_true(json_is_null(json_object_get(s, "speedup"))); // of an idle thread's times nothing follows
   assert_int_equal(json_array_size(json_object_get(s, "events")), 1);
   json_decref(s);
   // A call puts it back, with a clean sheet.

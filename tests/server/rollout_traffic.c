@@ -80,6 +80,37 @@ static void ab_shares(void **state) {
   close_world(w);
 }
 
+static double speedup(struct world *w) {
+  json_t *s = rollout_state(w->r), *value = json_object_get(s, "speedup");
+  assert_true(json_is_null(value) || json_is_real(value));
+  double x = json_is_null(value) ? -1 : json_real_value(value);
+  json_decref(s);
+  return x;
+}
+
+// Of the two forms' own requests, enough of them, while both answer; of pairs never.
+static void speedup_of_own_requests(void **state) {
+  (void)state;
+  struct rollout_config c = usual(ROLLOUT_AB);
+  struct world *w = open_world(&c);
+  pairs(w, 200, true, 0);
+  answers(w, VARIANT_ORIGINAL, 100, 0.03, false);
+  answers(w, VARIANT_QUANTIZED, 99, 0.01, false);
+  answers(w, VARIANT_QUANTIZED, 1, 0, true); // a failure takes no time
+  assert_true(speedup(w) == -1);
+  answers(w, VARIANT_QUANTIZED, 1, 0.01, false);
+  if (!(fabs(speedup(w) - 3) < 0.3)) fail_msg("speedup %g", speedup(w));
+  rollout_set(w->r, VARIANT_ORIGINAL);
+  assert_true(speedup(w) == -1);
+  close_world(w);
+  c = usual(ROLLOUT_QUANTIZED);
+  w = open_world(&c);
+  answers(w, VARIANT_ORIGINAL, 200, 0.03, false);
+  answers(w, VARIANT_QUANTIZED, 200, 0.01, false);
+  assert_true(speedup(w) == -1);
+  close_world(w);
+}
+
 static void pending_is_bounded(void **state) {
   (void)state;
   struct rollout_config c = usual(ROLLOUT_QUANTIZED);
@@ -162,11 +193,8 @@ static void threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(false_alarms_are_rare),
-      cmocka_unit_test(good_past_hides_nothing),
-      cmocka_unit_test(ab_shares),
-      cmocka_unit_test(pending_is_bounded),
-      cmocka_unit_test(threads),
+      cmocka_unit_test(false_alarms_are_rare),   cmocka_unit_test(good_past_hides_nothing), cmocka_unit_test(ab_shares),
+      cmocka_unit_test(speedup_of_own_requests), cmocka_unit_test(pending_is_bounded),      cmocka_unit_test(threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
