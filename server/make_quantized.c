@@ -54,7 +54,7 @@ static void make(void *context) {
   enum pare_status status = pare_quantize(s->engine, c->path, m->place, &options, &record, &err);
   pare_record_close(record);
   if (status == PARE_REFUSED) error_set(&err, PARE_REFUSED, "%s: %s is not smaller", c->path, c->scheme);
-  if (!status && !obsolete(m)) status = models_load(s->models, c, &err);
+  if (!status && !atomic_load(&s->draining)) status = models_renew(s->models, c, &err);
   json_t *fields = json_pack("{s:s, s:s, s:s, s:f}", "model", c->name, "scheme", c->scheme, "path", m->place, "seconds",
                              (double)(clock_ns() - start) * 1e-9);
   if (fields && status) json_object_set_new(fields, "error", json_string(err.text));

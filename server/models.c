@@ -108,9 +108,8 @@ size_t models_known(struct models *m, struct known_model **out) {
   return at;
 }
 
-// A load of config begins, the `*number`th of its name. Held for the caller; NULL: no memory.
+// With the lock held: a load of config begins, the `*number`th of its name. Held for the caller; NULL: no memory.
 static struct kept_config *begin_load(struct models *m, const struct serve_model_config *config, unsigned *number) {
-  pthread_mutex_lock(&m->lock);
   struct known *k = known_of(m, config->name);
   // A model that is loaded again as it was configured has its configuration already.
   struct kept_config *kept = k && &k->config->config == config ? config_hold(k->config) : config_copy(config);
@@ -128,7 +127,6 @@ static struct kept_config *begin_load(struct models *m, const struct serve_model
     config_release(kept);
     kept = NULL;
   }
-  pthread_mutex_unlock(&m->lock);
   return kept;
 }
 
@@ -321,10 +319,21 @@ static void tell_ready(const struct models *m, const char *name, bool ready) {
   if (m->hooks.ready) m->hooks.ready(m->hooks.context, name, ready);
 }
 
-enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
+static bool served_under(const struct models *m, const struct serve_model_config *config) {
+  size_t i = place_of(m, config->name);
+  return i < m->count && m->list[i]->config == config;
+}
+
+// renew: only while the name is served under config.
+static enum pare_status load(struct models *m, const struct serve_model_config *config, bool renew,
+                             struct pare_error *err) {
   struct served *s, *old = NULL;
   unsigned number;
-  struct kept_config *kept = begin_load(m, config, &number);
+  pthread_mutex_lock(&m->lock);
+  bool gone = renew && !served_under(m, config);
+  struct kept_config *kept = gone ? NULL : begin_load(m, config, &number);
+  pthread_mutex_unlock(&m->lock);
+  if (gone) return PARE_OK;
   if (!kept) return error_no_memory(err);
   struct pare_error why = {0};
   enum pare_status status = served_open(m, kept, &s, &why);
@@ -338,7 +347,10 @@ enum pare_status models_load(struct models *m, const struct serve_model_config *
   pthread_mutex_lock(&m->lock);
   s->version = number;
   size_t i = place_of(m, s->name);
-  if (i < m->count) {
+  gone = renew && !served_under(m, config);
+  if (gone) {
+    old = s;
+  } else if (i < m->count) {
     old = m->list[i];
     m->list[i] = s;
   } else {
@@ -351,10 +363,18 @@ enum pare_status models_load(struct models *m, const struct serve_model_config *
       status = error_no_memory(err);
     }
   }
-  if (!status) tell_ready(m, s->name, true);
+  if (!status && !gone) tell_ready(m, s->name, true);
   pthread_mutex_unlock(&m->lock);
   served_release(old);
   return status;
+}
+
+enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
+  return load(m, config, false, err);
+}
+
+enum pare_status models_renew(struct models *m, const struct serve_model_config *config, struct pare_error *err) {
+  return load(m, config, true, err);
 }
 
 enum pare_status models_unload(struct models *m, const char *name, struct pare_error *err) {

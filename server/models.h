@@ -67,6 +67,9 @@ void models_free(struct models *m);                          // releases every e
 // The quantized form that cannot be used costs only a fallback, said in state_reason. config is copied,
 // unless it is what models_config returned.
 enum pare_status models_load(struct models *m, const struct serve_model_config *config, struct pare_error *err);
+// The same where the name is served under config, which models_config returned, from the beginning to the end; else
+// leaves things as they are, which is no error.
+enum pare_status models_renew(struct models *m, const struct serve_model_config *config, struct pare_error *err);
 // Takes the entry of that name away. PARE_NOFILE: there is none.
 enum pare_status models_unload(struct models *m, const char *name, struct pare_error *err);
 // Whether a name is or was here.
