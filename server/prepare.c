@@ -133,7 +133,7 @@ static void answer_linear(struct runner *r, struct job *job) {
   if (status) fail(job, status == PARE_DATA ? JOB_BAD : JOB_BROKEN, "%s", err.text);
   if (!numbers) fail(job, JOB_BROKEN, "%s", "the model's answer is not numbers");
   metric_observe(r->metrics.inference_seconds, seconds);
-  rollout_observe(r->served->rollout, r->variant, seconds, job->failure == JOB_BROKEN);
+  if (job->failure != JOB_BAD) rollout_observe(r->served->rollout, r->variant, seconds, job->failure == JOB_BROKEN);
   size_t n = job_labels(job);
   for (size_t i = 0; job->failure == JOB_FINE && i < job->count; i++) {
     const float *scores = job->items[i].scores;

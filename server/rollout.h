@@ -57,7 +57,7 @@ void rollout_observe(struct rollout *r, enum variant v, double seconds, bool fai
 // One answer by both. confidence_shift: |score of the original's label - the quantized model's score of it|; NaN: 1.
 struct rollout_pair {
   bool agree;
-  double confidence_shift, original_seconds, quantized_seconds;
+  double confidence_shift, quantized_seconds;
 };
 void rollout_observe_pair(struct rollout *r, const struct rollout_pair *pair);
 // Something that leaves no choice (REASON_LOAD, REASON_SELF_TEST, REASON_NAN): from now on the original answers. Where

@@ -211,7 +211,6 @@ static void answer(const struct ask *a, struct scheduler *s) {
     }
   }
   double seconds = (double)(clock_ns() - start) * 1e-9;
-  pair.original_seconds = other == VARIANT_ORIGINAL ? seconds : a->seconds;
   pair.quantized_seconds = other == VARIANT_ORIGINAL ? a->seconds : seconds;
   if (ok && !isfinite(pair.confidence_shift) && other == VARIANT_QUANTIZED)
     rollout_trip(served->rollout, REASON_NAN,
