@@ -122,7 +122,7 @@ static void pending_is_bounded(void **state) {
   assert_false(rollout_shadow(w->r, 0.9)); // was not wanted: not counted
   const char *dropped = "pare_shadow_dropped_total{model=\"m\",scheme=\"int8\"} ";
   assert_int_equal(page_value(w, dropped), 1);
-  rollout_observe_pair(w->r, &(struct rollout_pair){true, NAN, 0.1, 0.1}); // a place comes back
+  rollout_observe_pair(w->r, &(struct rollout_pair){true, NAN, 0.1}); // a place comes back
   assert_true(rollout_shadow(w->r, 0));
   assert_false(rollout_shadow(w->r, 0));
   rollout_shadow_dropped(w->r);
@@ -147,7 +147,7 @@ static void *traffic(void *context) {
     rollout_observe(w->r, v, 0.01, i % 3 == 0);
     if (rollout_shadow(w->r, rng_unit(&rng))) {
       if (i % 5)
-        rollout_observe_pair(w->r, &(struct rollout_pair){i % 2, 0.1, 0.01, 0.01});
+        rollout_observe_pair(w->r, &(struct rollout_pair){i % 2, 0.1, 0.01});
       else
         rollout_shadow_dropped(w->r);
     }

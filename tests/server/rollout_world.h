@@ -67,7 +67,7 @@ static inline void close_world(struct world *w) {
 static inline void pairs(struct world *w, size_t n, bool agree, double shift) {
   for (size_t i = 0; i < n; i++) {
     assert_true(rollout_shadow(w->r, 0.5));
-    rollout_observe_pair(w->r, &(struct rollout_pair){agree, shift, 0.02, 0.01});
+    rollout_observe_pair(w->r, &(struct rollout_pair){agree, shift, 0.01});
   }
 }
 
