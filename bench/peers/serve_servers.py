@@ -112,7 +112,7 @@ def pare_completions(setting, models):
 
 
 def fastapi(setting, name, workers, threads, in_loop):
-    command = [setting.below("venv", "bin", "python"), "-m", "uvicorn", "fastapi_ort:app", "--host", "127.0.0.1",
+    command = [setting.below("venv", "bin", "python"), "-m", "uvicorn", "fastapi_ort:app", "--app-dir", setting.here, "--host", "127.0.0.1",
                "--port", "PORT", "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
     if workers > 1:  # those who are stopped for a while are not ill
         command += ["--timeout-worker-healthcheck", "86400"]
