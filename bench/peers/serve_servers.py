@@ -108,7 +108,8 @@ def pare(setting, models, *options, path=None):
 
 
 def pare_completions(setting, models):
-    return pare(setting, models, path="/v1/completions")
+    """The cache off: the same prompts come again, and are not to be answered from it."""
+    return pare(setting, models, "--no-cache", path="/v1/completions")
 
 
 def fastapi(setting, name, workers, threads, in_loop):
