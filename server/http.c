@@ -119,6 +119,7 @@ enum pare_status http_open(struct server *server, int fd, struct http **out, str
   unsigned idle_s = l->idle_ms / 1000 + 1; // for clients that do not read; the watch is exact for the others
   struct MHD_OptionItem several[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL}, {MHD_OPTION_END, 0, NULL}};
   if (threads < 2) several[0].option = MHD_OPTION_END;
+  *out = h; // a request may be answered, and look at it, before this returns
   h->daemon = MHD_start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access,
       &h->shared, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
@@ -126,11 +127,11 @@ enum pare_status http_open(struct server *server, int fd, struct http **out, str
       l->header_bytes + 4096, MHD_OPTION_NOTIFY_COMPLETED, request_completed, &h->shared, MHD_OPTION_NOTIFY_CONNECTION,
       connection_notify, h, MHD_OPTION_ARRAY, several, MHD_OPTION_END);
   if (!h->daemon) {
+    *out = NULL;
     watch_close(h->shared.watch);
     free(h);
     return error_set(err, PARE_UNAVAILABLE, "cannot start answering: %s", strerror(errno));
   }
-  *out = h;
   return PARE_OK;
 }
 
