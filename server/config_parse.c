@@ -8,7 +8,13 @@
 #include "base/file.h"
 #include "config_parts.h"
 
-enum { API_KEY_MAX = 256, API_KEYS_MAX = 10000, NAME_MAX_LEN = SERVE_NAME_CAP - 1, HOST_MAX = 253, KEY_FILE_MAX = 1 << 22 };
+enum {
+  API_KEY_MAX = 256,
+  API_KEYS_MAX = 10000,
+  NAME_MAX_LEN = SERVE_NAME_CAP - 1,
+  HOST_MAX = 253,
+  KEY_FILE_MAX = 1 << 22
+};
 
 // ---- addresses ----
 

@@ -98,13 +98,6 @@ static enum pare_status classify_item(const struct runner *r, pare_session *sess
                 : pare_classify_scores(r->form->model, &job->classify, item->logits, item->scores, item->logits, err);
 }
 
-static bool is_number(const struct job *job, const struct job_item *item) {
-  size_t n = job_labels(job);
-  for (size_t i = 0; i < n; i++)
-    if (!isfinite(item->scores[i])) return false;
-  return true;
-}
-
 static void answer_linear(struct runner *r, struct job *job) {
   struct pare_error err = {0};
   uint64_t start = clock_ns();
@@ -116,7 +109,7 @@ static void answer_linear(struct runner *r, struct job *job) {
   for (size_t i = 0; !status && numbers && i < job->count; i++) {
     struct job_item *item = &job->items[i];
     status = classify_item(r, session, job, item, &err);
-    numbers = status || is_number(job, item);
+    numbers = status || are_numbers(item->scores, job_labels(job));
     item->done = true;
   }
   if (session) return_session(r, session);
@@ -136,10 +129,7 @@ static void answer_linear(struct runner *r, struct job *job) {
   if (job->failure != JOB_BAD) rollout_observe(r->served->rollout, r->variant, seconds, job->failure == JOB_BROKEN);
   size_t n = job_labels(job);
   for (size_t i = 0; job->failure == JOB_FINE && i < job->count; i++) {
-    const float *scores = job->items[i].scores;
-    float best = 0;
-    for (size_t k = 0; k < n; k++) best = scores[k] > best ? scores[k] : best;
-    metric_observe(r->metrics.confidence, (double)best);
+    metric_observe(r->metrics.confidence, highest(job->items[i].scores, n));
     shadow_offer(r, job, i, seconds / (double)job->count);
   }
 }
@@ -279,11 +269,11 @@ static double wait_seconds(const struct runner *r) {
 }
 
 // Takes a place in the queue unless it is full.
-static bool enter(struct runner *r, size_t tokens, unsigned *retry_seconds) {
+static bool enter(struct runner *r, unsigned *retry_seconds) {
   const struct serve_limits *l = &r->s->server->config->limits;
   struct scheduler *s = r->s;
   pthread_mutex_lock(&s->lock);
-  bool room = r->jobs < l->queue && (!r->jobs || r->waiting_tokens + tokens <= l->queue_tokens);
+  bool room = r->jobs < l->queue && (!r->jobs || r->waiting_tokens <= l->queue_tokens);
   if (room) {
     r->jobs++;
     s->jobs++;
@@ -320,7 +310,7 @@ enum scheduled scheduler_prepare(struct scheduler *s, struct job *job, const cha
   job->form = r->form;
   job->variant = v;
   // A full queue is told before a text is read.
-  if (!enter(r, 0, retry_seconds)) return SCHEDULED_REFUSED;
+  if (!enter(r, retry_seconds)) return SCHEDULED_REFUSED;
   uint64_t start = clock_ns();
   bool ok = plan(r, job);
   metric_observe(r->metrics.tokenize_seconds, (double)(clock_ns() - start) * 1e-9);

@@ -1,6 +1,4 @@
 // queue.c - units from their arrival to their end: what waits, what is given up, what is finished.
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +46,6 @@ struct unit *unit_new(struct job *job, size_t index) {
   if (!u) return NULL;
   u->job = job_hold(job);
   u->index = index;
-  u->stream = SIZE_MAX;
   return u;
 }
 
@@ -77,6 +74,13 @@ static void finish_list(struct runner *r, struct unit *list, enum job_failure fa
     next = u->next;
     unit_finish(r, u, failure, why);
   }
+}
+
+void runner_fail(struct runner *r, enum job_failure failure, const char *why) {
+  pthread_mutex_lock(&r->s->lock);
+  struct unit *list = take_all(r);
+  pthread_mutex_unlock(&r->s->lock);
+  finish_list(r, list, failure, why);
 }
 
 static void open_form(void *context) {

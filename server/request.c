@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "json_text.h"
 #include "keys.h"
 #include "routes.h"
@@ -30,7 +31,7 @@ struct request {
   struct buf body;       // until the handler has read it
   size_t counted;        // of shared->body_bytes
   unsigned body_refused; // the status that says why it was not kept; 0: it is
-  bool submitted, answered, streaming, stream_ended;
+  bool submitted, answered, stream_ended;
   bool waiting; // suspended until there is more; with a job, under its lock
   struct cursor *cursors;
   size_t sent; // of x.out, streaming
@@ -122,7 +123,6 @@ static enum MHD_Result send_stream(struct request *r) {
   r->x.status = 200;
   r->x.content_type = "text/event-stream";
   exchange_header_set(&r->x, "Cache-Control", "no-cache");
-  r->streaming = true;
   struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, r, NULL);
   return response ? queue(r, 200, response) : MHD_NO;
 }
@@ -139,17 +139,14 @@ static void client_left(void *context, bool gone) {
 }
 
 // With the job locked.
-static void resume(struct request *r) {
+static void resume(void *owner) {
+  struct request *r = owner;
   if (!r->waiting) return;
   r->waiting = false;
   MHD_resume_connection(r->connection);
 }
 
-static void job_more(void *owner) {
-  resume(owner);
-}
-
-const struct scheduler_hooks http_hooks = {.more = job_more, .done = job_more};
+const struct scheduler_hooks http_hooks = {.more = resume, .done = resume};
 
 static void run_later(void *context) {
   struct request *r = context;
@@ -225,10 +222,8 @@ static void name_request(struct request *r) {
     return;
   }
   // One seed for the process and a step that never comes round: each id once, and none tells how many came before.
-  uint64_t z = atomic_fetch_add(&r->shared->ids, 0x9E3779B97F4A7C15u);
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  snprintf(r->x.id, sizeof r->x.id, "%016llx", (unsigned long long)(z ^ z >> 31));
+  uint64_t id = rng_mix(atomic_fetch_add(&r->shared->ids, RNG_STEP));
+  snprintf(r->x.id, sizeof r->x.id, "%016llx", (unsigned long long)id);
 }
 
 static bool is_openai(const char *path) {

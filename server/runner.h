@@ -74,6 +74,10 @@ struct scheduler {
   struct shadow *shadow;
 };
 
+// ---- texts.c: numbers -----------------------------------------------------------------------------------------------
+bool are_numbers(const float *x, size_t n);    // neither NaN nor infinite
+double highest(const float *scores, size_t n); // of n >= 1 that are numbers
+
 bool scheduler_is_stopped(struct scheduler *s);
 
 // ---- queue.c ------------------------------------------------------------------------------------------------------
@@ -87,6 +91,8 @@ void runner_push_front(struct runner *r, struct unit *u); // one that was taken 
 // Takes units from the front, the first in any case, then while `tokens` are not passed and there are less than `most`.
 // The list ends in NULL.
 struct unit *runner_take(struct runner *r, size_t tokens, size_t most, size_t *count);
+// Finishes everything that waits without an answer.
+void runner_fail(struct runner *r, enum job_failure failure, const char *why);
 // Its job was cancelled or is late.
 bool unit_is_unwanted(const struct unit *u, uint64_t now);
 void unit_abandon(struct runner *r, struct unit *u); // one that is
@@ -103,6 +109,8 @@ bool unit_rescue(struct runner *r, struct unit *u, const char *what);
 void run_texts(struct runner *r);
 void run_streams(struct runner *r);
 void run_search(struct runner *r);
+// Ends the streams that are under way without an answer; closes the generator.
+void streams_fail(struct runner *r, enum job_failure failure, const char *why);
 void streams_close(struct runner *r);
 // One turn of some other form that has work; false: there is none. For long work of one form, between its steps.
 bool run_another(struct runner *than);

@@ -45,22 +45,6 @@ static struct runner *next_runner(struct scheduler *s, const struct runner *than
   return r;
 }
 
-// Takes those without work out of the list. With the lock held; the entries to be released without it.
-static size_t unlist_idle(struct scheduler *s, struct served *released[], size_t cap) {
-  size_t n = 0;
-  for (struct runner **at = &s->listed; *at && n < cap;) {
-    struct runner *r = *at;
-    if (has_work(r)) {
-      at = &r->next;
-      continue;
-    }
-    *at = r->next;
-    r->listed = false;
-    released[n++] = r->served;
-  }
-  return n;
-}
-
 static bool another_may_run(const struct scheduler *s, const struct runner *than) {
   for (const struct runner *r = s->listed; r; r = r->next)
     if (r != than && may_run(r, NULL)) return true;
@@ -88,11 +72,21 @@ bool run_another(struct runner *than) {
   return r != NULL;
 }
 
-// Takes those without work out of the list and lets go of them.
+// Takes those without work out of the list and lets go of them, which may close them.
 static void unlist(struct scheduler *s) {
   struct served *released[AT_ONCE];
+  size_t n = 0;
   pthread_mutex_lock(&s->lock);
-  size_t n = unlist_idle(s, released, AT_ONCE);
+  for (struct runner **at = &s->listed; *at && n < AT_ONCE;) {
+    struct runner *r = *at;
+    if (has_work(r)) {
+      at = &r->next;
+      continue;
+    }
+    *at = r->next;
+    r->listed = false;
+    released[n++] = r->served;
+  }
   pthread_mutex_unlock(&s->lock);
   while (n) served_release(released[--n]);
 }
@@ -203,19 +197,12 @@ enum pare_status scheduler_open(struct server *server, const struct scheduler_ho
 
 // What is under way and what waits gets no answer.
 static void give_up_all(struct scheduler *s) {
-  size_t count;
+  static const char why[] = "the server is shutting down";
   while (s->listed) {
     struct runner *r = s->listed;
     s->listed = r->next;
-    for (size_t i = 0; i < r->active_count; i++) {
-      pare_generator_end(r->generator, r->active[i]->stream);
-      unit_finish(r, r->active[i], JOB_SHUT_DOWN, "the server is shutting down");
-    }
-    r->active_count = 0;
-    for (struct unit *u = runner_take(r, SIZE_MAX, SIZE_MAX, &count), *next; u; u = next) {
-      next = u->next;
-      unit_finish(r, u, JOB_SHUT_DOWN, "the server is shutting down");
-    }
+    streams_fail(r, JOB_SHUT_DOWN, why);
+    runner_fail(r, JOB_SHUT_DOWN, why);
     served_release(r->served);
   }
 }

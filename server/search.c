@@ -28,16 +28,11 @@ static bool same_way(const struct job *a, const struct job *b) {
          x->frequency_penalty == y->frequency_penalty;
 }
 
-static bool is_wanted(const struct unit *u) {
-  const struct job *job = u->job;
-  return !atomic_load(&job->cancelled) && !(job->deadline_ns && clock_ns() > job->deadline_ns);
-}
-
 static bool go_on(void *context) {
   struct turn *t = context;
   bool wanted = false;
-  for (size_t i = 0; i < t->count; i++) wanted |= is_wanted(t->units[i]);
   uint64_t begin = clock_ns();
+  for (size_t i = 0; i < t->count; i++) wanted |= !unit_is_unwanted(t->units[i], begin);
   if (wanted && run_another(t->r)) t->others_ns += clock_ns() - begin;
   return wanted;
 }

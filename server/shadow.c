@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/rng.h"
 #include "base/thread.h"
 #include "runner.h"
 
@@ -30,12 +31,9 @@ struct shadow {
   _Atomic bool stop;
 };
 
-// Uniform in [0, 1), another at each call (Steele, Lea, Flood 2014: SplitMix64).
+// Uniform in [0, 1), another at each call.
 static double draw(struct shadow *w) {
-  uint64_t z = atomic_fetch_add_explicit(&w->count, 0x9E3779B97F4A7C15u, memory_order_relaxed);
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+  return (double)(rng_mix(atomic_fetch_add_explicit(&w->count, RNG_STEP, memory_order_relaxed)) >> 11) * 0x1p-53;
 }
 
 static void drop(struct ask *a) {

@@ -134,7 +134,6 @@ static void rescue(struct runner *r, struct unit *u) {
     u->said_ids = item->output_count;
     u->said_text = item->output_count ? item->ends[item->output_count - 1] : 0;
     u->told = 0;
-    u->stream = SIZE_MAX;
   }
   if (!ids || !unit_rescue(r, u, "the logits are not numbers"))
     unit_finish(r, u, JOB_BROKEN, "the model's answer is not numbers");
@@ -177,29 +176,26 @@ static bool look(struct runner *r, struct unit *u) {
   return true;
 }
 
-static void fail_active(struct runner *r, const char *why) {
+void streams_fail(struct runner *r, enum job_failure failure, const char *why) {
   for (size_t i = 0; i < r->active_count; i++) {
     pare_generator_end(r->generator, r->active[i]->stream);
-    unit_finish(r, r->active[i], JOB_BROKEN, why);
+    unit_finish(r, r->active[i], failure, why);
   }
   r->active_count = 0;
 }
 
 void run_streams(struct runner *r) {
   struct pare_error err = {0};
-  size_t live, count, kept = 0;
+  size_t live, kept = 0;
   if (generator_ready(r, &err)) {
-    for (struct unit *u = runner_take(r, SIZE_MAX, SIZE_MAX, &count), *next; u; u = next) {
-      next = u->next;
-      unit_finish(r, u, JOB_BROKEN, err.text);
-    }
+    runner_fail(r, JOB_BROKEN, err.text);
     return;
   }
   start_waiting(r);
   if (!r->active_count) return;
   uint64_t begin = clock_ns();
   if (pare_generator_step(r->generator, &live, &err)) {
-    fail_active(r, err.text);
+    streams_fail(r, JOB_BROKEN, err.text);
     return;
   }
   metric_observe(r->metrics.inference_seconds, (double)(clock_ns() - begin) * 1e-9);

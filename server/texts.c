@@ -1,5 +1,4 @@
 // texts.c - a turn of a model that reads texts: one ragged batch of what waits, in the order of arrival.
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +26,7 @@ static bool rows_ready(struct runner *r, size_t values) {
   return r->rows != NULL;
 }
 
-static bool are_numbers(const float *x, size_t n) {
+bool are_numbers(const float *x, size_t n) {
   float sum = 0; // NaN and infinity stay what they are when multiplied by 0
   for (size_t i = 0; i < n; i++) sum += x[i] * 0.0f;
   return sum == 0.0f;
@@ -48,13 +47,13 @@ static enum job_failure failure_of(enum pare_status status) {
   return !status ? JOB_FINE : status == PARE_DATA || status == PARE_USAGE ? JOB_BAD : JOB_BROKEN;
 }
 
-static double highest(const float *scores, size_t n) {
+double highest(const float *scores, size_t n) {
   float best = scores[0];
-  for (size_t i = 1; i < n; i++) best = fmaxf(best, scores[i]);
+  for (size_t i = 1; i < n; i++) best = scores[i] > best ? scores[i] : best;
   return (double)best;
 }
 
-// The unit's rows are the model's answer. columns: of a row.
+// The unit's rows are the model's answer.
 static void finish_unit(struct runner *r, struct unit *u, const float *rows, size_t values, double seconds) {
   struct job *job = u->job;
   struct job_item *item = &job->items[u->index];

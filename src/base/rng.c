@@ -7,14 +7,15 @@ static uint64_t rotl(uint64_t x, int k) {
   return (x << k) | (x >> (64 - k));
 }
 
+uint64_t rng_mix(uint64_t state) {
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
 void rng_seed(struct rng *r, uint64_t seed) {
-  for (int i = 0; i < 4; i++) {
-    seed += 0x9e3779b97f4a7c15u;
-    uint64_t z = seed;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    r->s[i] = z ^ (z >> 31);
-  }
+  for (int i = 0; i < 4; i++) r->s[i] = rng_mix(seed += RNG_STEP);
 }
 
 uint64_t rng_next(struct rng *r) {
